@@ -1,0 +1,1 @@
+from tts_plugin.plugin import *  # noqa: F403

@@ -1,0 +1,21 @@
+"""How an engine is set up. Frozen; worker/settings.py fills it, nothing here reads the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+BackendName = Literal["auto", "vibevoice", "embedded"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    backend: BackendName = "auto"
+    model_name: str = "microsoft/VibeVoice-Realtime-0.5B"
+    device: str = "auto"
+    dtype: str = "auto"
+    max_batch_size: int | None = None  # None: what calibration finds
+    default_voice: str = "default"
+    max_text_chars: int = 20_000  # per utterance
+    starvation_timeout_s: float = 30.0  # an utterance that waits this long for text is ended
+    ahead_s: float = 10.0  # how far a realtime utterance may run ahead of the listener
