@@ -1,0 +1,155 @@
+"""Every setting, once: its name, default, meaning and what is allowed. Only this file reads the environment.
+
+`Settings()` reads the environment and `.env`. A wrong value raises SettingsError, which names the variable, the value
+(never a secret's) and what is allowed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tts_plugin.engine.config import BackendName, EngineConfig
+
+LlmProvider = Literal["anthropic", "openai", "local", "embedded"]
+SttProvider = Literal["embedded", "deepgram", "openai"]
+LogLevel = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"]
+
+DEFAULT_LLM_MODELS: dict[LlmProvider, str] = {
+    "anthropic": "claude-haiku-4-5",
+    "openai": "gpt-4.1-mini",
+    "local": "default",
+    "embedded": "smollm2-135m-instruct",
+}
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(ValueError):
+    """One line a person can act on."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # Voice
+    tts_backend: BackendName = Field("auto", description="Which voice engine speaks: auto takes VibeVoice where it can run in real time.")
+    tts_model_name: str = Field("microsoft/VibeVoice-Realtime-0.5B", description="VibeVoice checkpoint: a hub name or a folder.")
+    tts_device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cuda, cuda:N, mps or cpu.")
+    tts_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field("auto", description="Number format of the weights.")
+    tts_max_batch_size: int | None = Field(None, ge=1, le=1024, description="Utterances at once; auto: what calibration finds.")
+    tts_voice: str = Field("default", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Voice used where none is asked for.")
+    # Language model
+    llm_provider: LlmProvider | Literal["auto"] = Field("auto", description="auto: anthropic or openai by key, else local by OPENAI_BASE_URL, else embedded.")
+    llm_model: str | None = Field(None, description="Model name; empty: a default per provider.")
+    anthropic_api_key: SecretStr | None = Field(None, description="Key of Anthropic's API.")
+    openai_api_key: SecretStr | None = Field(None, description="Key of OpenAI's API, or of a compatible server.")
+    openai_base_url: str | None = Field(None, pattern=r"^https?://", description="Any OpenAI-compatible server (vLLM, Ollama, …).")
+    # Recogniser
+    stt_provider: SttProvider = Field("embedded", description="Who turns speech into text; a cloud only when named here.")
+    stt_base_url: str | None = Field(None, pattern=r"^https?://", description="OpenAI-compatible transcription server for STT_PROVIDER=openai.")
+    stt_model: str | None = Field(None, description="Recogniser model; empty: a default per provider.")
+    deepgram_api_key: SecretStr | None = Field(None, description="Key of Deepgram's API.")
+    # LiveKit
+    livekit_url: str = Field("ws://127.0.0.1:7880", pattern=r"^wss?://", description="LiveKit server, as worker and HTTP service reach it.")
+    livekit_public_url: str | None = Field(None, pattern=r"^wss?://", description="LiveKit server as browsers reach it; empty: LIVEKIT_URL.")
+    livekit_api_key: str = Field("devkey", description="LiveKit API key; `tts-ops dev` makes one for itself.")
+    livekit_api_secret: SecretStr | None = Field(None, description="LiveKit API secret, 32 characters or more.")
+    # Agent
+    agent_file: Path = Field(Path("agent.yaml"), description="Who the agent is; read anew for each call. The default may be absent.")
+    agent_name: str = Field("tts-ops", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name under which calls are dispatched to our workers.")
+    max_calls: int | None = Field(None, ge=1, le=10_000, description="Calls at once per worker; auto: from cores and engine slots.")
+    max_call_s: float = Field(1800, ge=10, le=86_400, description="Longest call, seconds.")
+    drain_timeout: int = Field(1800, ge=0, le=86_400, description="How long a stopping worker lets its calls go on, seconds; not less than MAX_CALL_S.")
+    # Where things listen and are reached
+    host: str = Field("127.0.0.1", description="Address that our servers bind to.")
+    engine_port: Port = Field(8001, description="Port of `tts-ops engine`.")
+    models_port: Port = Field(8002, description="Port of `tts-ops models`.")
+    http_port: Port = Field(8080, description="Port of `tts-ops serve`.")
+    livekit_port: Port = Field(7880, description="Port of the livekit-server that `tts-ops dev` starts.")
+    livekit_udp_port: Port = Field(7882, description="UDP port for media of that livekit-server.")
+    metrics_port: Port = Field(9090, description="Port of the worker's /metrics, /fleet and health routes.")
+    worker_health_port: Port = Field(8081, description="Port of LiveKit's own health route in the worker.")
+    engine_url: str | None = Field(None, pattern=r"^https?://", description="Engine as its clients reach it; empty: HOST and ENGINE_PORT.")
+    models_url: str | None = Field(None, pattern=r"^https?://", description="Embedded models as their clients reach them; empty: HOST and MODELS_PORT.")
+    worker_urls: Annotated[tuple[str, ...], NoDecode] = Field((), description="Where the workers' /fleet is, separated by commas; empty: HOST and METRICS_PORT.")
+    fleet_socket: Path | None = Field(None, description="Unix socket between a worker and its jobs; the worker sets it.")
+    # HTTP
+    synthesize_max_chars: int = Field(20_000, ge=1, le=1_000_000, description="Longest text of one /synthesize.")
+    llm_timeout_s: float = Field(4.0, gt=0, le=600, description="Deadline for the language model's first words, seconds.")
+    # Logs
+    log_level: LogLevel = Field("INFO", description="Logging verbosity.")
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
+
+    def __init__(self, **values: object) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_one_line(error)) from None
+
+    @field_validator("tts_max_batch_size", "max_calls", mode="before")
+    @classmethod
+    def _auto_is_none(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.lower() == "auto" else value
+
+    @field_validator("worker_urls", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(u.strip().rstrip("/") for u in value.split(",") if u.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @property
+    def engine(self) -> EngineConfig:
+        return EngineConfig(
+            backend=self.tts_backend,
+            model_name=self.tts_model_name,
+            device=self.tts_device,
+            dtype=self.tts_dtype,
+            max_batch_size=self.tts_max_batch_size,
+            default_voice=self.tts_voice,
+        )
+
+    @property
+    def llm(self) -> LlmProvider:
+        """The provider that `auto` comes to."""
+        if self.llm_provider != "auto":
+            return self.llm_provider
+        if self.anthropic_api_key:
+            return "anthropic"
+        if self.openai_api_key and not self.openai_base_url:
+            return "openai"
+        return "local" if self.openai_base_url else "embedded"
+
+    @property
+    def llm_model_name(self) -> str:
+        return self.llm_model or DEFAULT_LLM_MODELS[self.llm]
+
+    @property
+    def engine_address(self) -> str:
+        return (self.engine_url or f"http://{self.host}:{self.engine_port}").rstrip("/")
+
+    @property
+    def models_address(self) -> str:
+        return (self.models_url or f"http://{self.host}:{self.models_port}").rstrip("/")
+
+    @property
+    def worker_addresses(self) -> tuple[str, ...]:
+        return self.worker_urls or (f"http://{self.host}:{self.metrics_port}",)
+
+    @property
+    def livekit_browser_url(self) -> str:
+        return self.livekit_public_url or self.livekit_url
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]).upper()
+    secret = name.endswith(("_KEY", "_SECRET"))
+    given = "(hidden)" if secret else repr(first.get("input"))[:80]
+    return f"{name} is {given}: {first['msg']}"
