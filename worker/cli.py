@@ -1,0 +1,128 @@
+"""The command line `tts-ops`: one command per process of the product, and the tools around them.
+
+Imports nothing heavy at the top: `tts-ops --help` is there at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="tts-ops",
+    help="A self-hosted voice agent: a caller speaks in a LiveKit room and hears the answer while it is still being written.\n\n"
+    "`tts-ops dev` starts everything on this machine and prints one URL. Every setting is an environment variable "
+    "(or a line of .env): docs/settings.md lists them, `tts-ops doctor` says what is missing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
+bench = typer.Typer(name="bench", help="Measure this installation, from the caller's side.", no_args_is_help=True)
+app.add_typer(bench)
+
+
+def main() -> None:
+    """Entry point: a wrong setting or a missing part ends in one line, not in a traceback."""
+    from worker.settings import SettingsError
+
+    try:
+        app()
+    except SettingsError as error:
+        print(f"tts-ops: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+@app.command()
+def dev() -> None:
+    """Start a whole voice call on this machine: LiveKit, engine, models, worker, web page. Ctrl-C ends all of it."""
+    from worker.dev import run
+
+    raise SystemExit(run(_settings("dev")))
+
+
+@app.command()
+def engine() -> None:
+    """The voice engine: the streaming protocol, /synthesize, /health and /metrics on ENGINE_PORT. One per GPU."""
+    from tts_plugin.engine.create import EngineError
+    from tts_plugin.server import run
+
+    settings = _settings("engine")
+    try:
+        run(settings.engine, settings.host, settings.engine_port)
+    except EngineError as error:
+        print(f"tts-ops engine: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@app.command()
+def models() -> None:
+    """The embedded models: recogniser, small language model and standby voice on MODELS_PORT. No key, no GPU."""
+    from worker.embedded.server import run
+
+    run(_settings("models"))
+
+
+@app.command()
+def worker() -> None:
+    """The LiveKit worker: takes calls and runs the turn loop. /metrics, /fleet and health on METRICS_PORT."""
+    from worker.agent import run
+
+    raise SystemExit(run(_settings("worker")))
+
+
+@app.command()
+def serve() -> None:
+    """The HTTP service: the call page, /token, /chat, /synthesize, /voices on HTTP_PORT."""
+    from worker.api.app import run
+
+    run(_settings("serve"))
+
+
+@app.command()
+def say(
+    text: Annotated[str | None, typer.Argument(help="What to say; left out or `-`: read from standard input as it comes.")] = None,
+    out: Annotated[str | None, typer.Option("-o", "--out", help="A .wav file to write, or `-` for WAV on standard output. Left out: play it.")] = None,
+    voice: Annotated[str, typer.Option(help="Voice id; `curl $ENGINE_URL/voices` lists them.")] = "default",
+    seed: Annotated[int | None, typer.Option(help="Same seed, same audio.")] = None,
+) -> None:
+    """Speak a text through the engine; without a running engine, with the embedded voice in this process."""
+    from worker.say import run
+
+    raise SystemExit(run(_settings("say"), text, out=out, voice=voice, seed=seed))
+
+
+@app.command()
+def doctor() -> None:
+    """What this installation has, what it lacks, and the command that mends each."""
+    from worker.doctor import run
+
+    raise SystemExit(run(_settings("doctor")))
+
+
+@bench.command("call")
+def bench_call(
+    turns: Annotated[int, typer.Option(min=1, max=500, help="Spoken questions per scenario.")] = 20,
+    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+    scenario: Annotated[list[str] | None, typer.Option(help="Only these: voice, pauses, text, barge-in, start, memory.")] = None,
+) -> None:
+    """Call the agent as a caller does and measure what the caller hears: p50, p95 and a waterfall per stage."""
+    from worker.bench.call import run
+
+    raise SystemExit(run(_settings("bench"), turns=turns, json_path=json, scenarios=tuple(scenario or ())))
+
+
+def _settings(process: str):  # type: ignore[no-untyped-def]
+    from worker import logs
+    from worker.settings import Settings
+
+    settings = Settings()
+    logs.configure(process, settings.log_level, settings.log_format)
+    return settings
+
+
+if __name__ == "__main__":
+    main()
