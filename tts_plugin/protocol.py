@@ -16,7 +16,9 @@ BYTES_PER_SAMPLE = 2  # pcm_s16le, mono
 
 UtteranceClass = Literal["call", "interactive", "file"]
 Pace = Literal["realtime", "fast"]
-FailureCode = Literal["at_capacity", "bad_message", "unknown_voice", "too_long", "draining", "engine_error", "timed_out"]
+FailureCode = Literal[
+    "at_capacity", "bad_message", "unknown_voice", "too_long", "draining", "engine_error", "timed_out"
+]
 
 
 class ProtocolError(ValueError):

@@ -69,7 +69,7 @@ def models() -> None:
 @app.command()
 def worker() -> None:
     """The LiveKit worker: takes calls and runs the turn loop. /metrics, /fleet and health on METRICS_PORT."""
-    from worker.agent import run
+    from worker.agent_server import run
 
     raise SystemExit(run(_settings("worker")))
 
@@ -84,8 +84,13 @@ def serve() -> None:
 
 @app.command()
 def say(
-    text: Annotated[str | None, typer.Argument(help="What to say; left out or `-`: read from standard input as it comes.")] = None,
-    out: Annotated[str | None, typer.Option("-o", "--out", help="A .wav file to write, or `-` for WAV on standard output. Left out: play it.")] = None,
+    text: Annotated[
+        str | None, typer.Argument(help="What to say; left out or `-`: read from standard input as it comes.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("-o", "--out", help="A .wav file to write, or `-` for WAV on standard output. Left out: play it."),
+    ] = None,
     voice: Annotated[str, typer.Option(help="Voice id; `curl $ENGINE_URL/voices` lists them.")] = "default",
     seed: Annotated[int | None, typer.Option(help="Same seed, same audio.")] = None,
 ) -> None:
@@ -107,7 +112,9 @@ def doctor() -> None:
 def bench_call(
     turns: Annotated[int, typer.Option(min=1, max=500, help="Spoken questions per scenario.")] = 20,
     json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
-    scenario: Annotated[list[str] | None, typer.Option(help="Only these: voice, pauses, text, barge-in, start, memory.")] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Only these: voice, pauses, text, barge-in, start, memory.")
+    ] = None,
 ) -> None:
     """Call the agent as a caller does and measure what the caller hears: p50, p95 and a waterfall per stage."""
     from worker.bench.call import run

@@ -28,9 +28,24 @@ def configure(process: str, level: str, style: Literal["text", "json"]) -> None:
     handler.setFormatter(JsonFormatter(process) if style == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel("DEBUG" if level == "TRACE" else level)
+    configure_levels(level)
+
+
+def configure_levels(level: str) -> None:
+    """Who may speak how loudly. In a job process the worker's main process owns the handler."""
+    logging.getLogger().setLevel("DEBUG" if level == "TRACE" else level)
     if level != "TRACE":
-        for noisy in ("asyncio", "aiohttp.access", "httpx", "httpcore", "urllib3", "uvicorn.access", "openai", "httpx2", "httpcore2"):
+        for noisy in (
+            "asyncio",
+            "aiohttp.access",
+            "httpx",
+            "httpcore",
+            "urllib3",
+            "uvicorn.access",
+            "openai",
+            "httpx2",
+            "httpcore2",
+        ):
             logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -35,34 +35,69 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     # Voice
-    tts_backend: BackendName = Field("auto", description="Which voice engine speaks: auto takes VibeVoice where it can run in real time.")
-    tts_model_name: str = Field("microsoft/VibeVoice-Realtime-0.5B", description="VibeVoice checkpoint: a hub name or a folder.")
-    tts_device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cuda, cuda:N, mps or cpu.")
-    tts_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field("auto", description="Number format of the weights.")
-    tts_max_batch_size: int | None = Field(None, ge=1, le=1024, description="Utterances at once; auto: what calibration finds.")
-    tts_voice: str = Field("default", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Voice used where none is asked for.")
+    tts_backend: BackendName = Field(
+        "auto", description="Which voice engine speaks: auto takes VibeVoice where it can run in real time."
+    )
+    tts_model_name: str = Field(
+        "microsoft/VibeVoice-Realtime-0.5B", description="VibeVoice checkpoint: a hub name or a folder."
+    )
+    tts_device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cuda, cuda:N, mps or cpu."
+    )
+    tts_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto", description="Number format of the weights."
+    )
+    tts_max_batch_size: int | None = Field(
+        None, ge=1, le=1024, description="Utterances at once; auto: what calibration finds."
+    )
+    tts_voice: str = Field(
+        "default", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Voice used where none is asked for."
+    )
     # Language model
-    llm_provider: LlmProvider | Literal["auto"] = Field("auto", description="auto: anthropic or openai by key, else local by OPENAI_BASE_URL, else embedded.")
+    llm_provider: LlmProvider | Literal["auto"] = Field(
+        "auto", description="auto: anthropic or openai by key, else local by OPENAI_BASE_URL, else embedded."
+    )
     llm_model: str | None = Field(None, description="Model name; empty: a default per provider.")
     anthropic_api_key: SecretStr | None = Field(None, description="Key of Anthropic's API.")
     openai_api_key: SecretStr | None = Field(None, description="Key of OpenAI's API, or of a compatible server.")
-    openai_base_url: str | None = Field(None, pattern=r"^https?://", description="Any OpenAI-compatible server (vLLM, Ollama, …).")
+    openai_base_url: str | None = Field(
+        None, pattern=r"^https?://", description="Any OpenAI-compatible server (vLLM, Ollama, …)."
+    )
     # Recogniser
-    stt_provider: SttProvider = Field("embedded", description="Who turns speech into text; a cloud only when named here.")
-    stt_base_url: str | None = Field(None, pattern=r"^https?://", description="OpenAI-compatible transcription server for STT_PROVIDER=openai.")
+    stt_provider: SttProvider = Field(
+        "embedded", description="Who turns speech into text; a cloud only when named here."
+    )
+    stt_base_url: str | None = Field(
+        None, pattern=r"^https?://", description="OpenAI-compatible transcription server for STT_PROVIDER=openai."
+    )
     stt_model: str | None = Field(None, description="Recogniser model; empty: a default per provider.")
     deepgram_api_key: SecretStr | None = Field(None, description="Key of Deepgram's API.")
     # LiveKit
-    livekit_url: str = Field("ws://127.0.0.1:7880", pattern=r"^wss?://", description="LiveKit server, as worker and HTTP service reach it.")
-    livekit_public_url: str | None = Field(None, pattern=r"^wss?://", description="LiveKit server as browsers reach it; empty: LIVEKIT_URL.")
+    livekit_url: str = Field(
+        "ws://127.0.0.1:7880", pattern=r"^wss?://", description="LiveKit server, as worker and HTTP service reach it."
+    )
+    livekit_public_url: str | None = Field(
+        None, pattern=r"^wss?://", description="LiveKit server as browsers reach it; empty: LIVEKIT_URL."
+    )
     livekit_api_key: str = Field("devkey", description="LiveKit API key; `tts-ops dev` makes one for itself.")
     livekit_api_secret: SecretStr | None = Field(None, description="LiveKit API secret, 32 characters or more.")
     # Agent
-    agent_file: Path = Field(Path("agent.yaml"), description="Who the agent is; read anew for each call. The default may be absent.")
-    agent_name: str = Field("tts-ops", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name under which calls are dispatched to our workers.")
-    max_calls: int | None = Field(None, ge=1, le=10_000, description="Calls at once per worker; auto: from cores and engine slots.")
+    agent_file: Path = Field(
+        Path("agent.yaml"), description="Who the agent is; read anew for each call. The default may be absent."
+    )
+    agent_name: str = Field(
+        "tts-ops", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name under which calls are dispatched to our workers."
+    )
+    max_calls: int | None = Field(
+        None, ge=1, le=10_000, description="Calls at once per worker; auto: from cores and engine slots."
+    )
     max_call_s: float = Field(1800, ge=10, le=86_400, description="Longest call, seconds.")
-    drain_timeout: int = Field(1800, ge=0, le=86_400, description="How long a stopping worker lets its calls go on, seconds; not less than MAX_CALL_S.")
+    drain_timeout: int = Field(
+        1800,
+        ge=0,
+        le=86_400,
+        description="How long a stopping worker lets its calls go on, seconds; not less than MAX_CALL_S.",
+    )
     # Where things listen and are reached
     host: str = Field("127.0.0.1", description="Address that our servers bind to.")
     engine_port: Port = Field(8001, description="Port of `tts-ops engine`.")
@@ -72,13 +107,25 @@ class Settings(BaseSettings):
     livekit_udp_port: Port = Field(7882, description="UDP port for media of that livekit-server.")
     metrics_port: Port = Field(9090, description="Port of the worker's /metrics, /fleet and health routes.")
     worker_health_port: Port = Field(8081, description="Port of LiveKit's own health route in the worker.")
-    engine_url: str | None = Field(None, pattern=r"^https?://", description="Engine as its clients reach it; empty: HOST and ENGINE_PORT.")
-    models_url: str | None = Field(None, pattern=r"^https?://", description="Embedded models as their clients reach them; empty: HOST and MODELS_PORT.")
-    worker_urls: Annotated[tuple[str, ...], NoDecode] = Field((), description="Where the workers' /fleet is, separated by commas; empty: HOST and METRICS_PORT.")
-    fleet_socket: Path | None = Field(None, description="Unix socket between a worker and its jobs; the worker sets it.")
+    engine_url: str | None = Field(
+        None, pattern=r"^https?://", description="Engine as its clients reach it; empty: HOST and ENGINE_PORT."
+    )
+    models_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Embedded models as their clients reach them; empty: HOST and MODELS_PORT.",
+    )
+    worker_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Where the workers' /fleet is, separated by commas; empty: HOST and METRICS_PORT."
+    )
+    fleet_socket: Path | None = Field(
+        None, description="Unix socket between a worker and its jobs; the worker sets it."
+    )
     # HTTP
     synthesize_max_chars: int = Field(20_000, ge=1, le=1_000_000, description="Longest text of one /synthesize.")
-    llm_timeout_s: float = Field(4.0, gt=0, le=600, description="Deadline for the language model's first words, seconds.")
+    llm_timeout_s: float = Field(
+        4.0, gt=0, le=600, description="Deadline for the language model's first words, seconds."
+    )
     # Logs
     log_level: LogLevel = Field("INFO", description="Logging verbosity.")
     log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
