@@ -37,6 +37,11 @@ class EngineClient:
         """A socket is open, so the next `say` waits for nothing."""
         return self._connection is not None and self._connection.alive
 
+    @property
+    def engine(self) -> str:
+        """What the engine calls its back-end ("embedded", "vibevoice"); "" while no socket is open."""
+        return self._connection.hello.engine if self._connection is not None else ""
+
     async def connect(self) -> None:
         """Open the socket now, so that the first `say` finds it open. Raises EngineUnreachable."""
         await self._alive()

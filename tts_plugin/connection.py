@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import secrets
 from collections import deque
 
 import aiohttp
@@ -33,6 +34,7 @@ class Connection:
         self._session = session
         self._ws = ws
         self._utterances: dict[str, Utterance] = {}
+        self._name = secrets.token_hex(4)  # ids are read in logs and traces of many sockets
         self._ids = itertools.count(1)
         self._unsent: deque[Up] = deque()  # bounded by _MAX_UNSENT_*
         self._unsent_chars = 0
@@ -68,7 +70,7 @@ class Connection:
         return self._reason is None
 
     def open_utterance(self) -> Utterance:
-        utterance = Utterance(f"u{next(self._ids)}", self.send, self._leave)
+        utterance = Utterance(f"{self._name}-{next(self._ids)}", self.send, self._leave)
         self._utterances[utterance.id] = utterance
         return utterance
 
