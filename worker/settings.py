@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tts_plugin.engine.config import BackendName, EngineConfig
 
 LlmProvider = Literal["anthropic", "openai", "local", "embedded"]
+LlmChoice = Literal["auto", "anthropic", "openai", "local", "embedded"]
 SttProvider = Literal["embedded", "deepgram", "openai"]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
         "default", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Voice used where none is asked for."
     )
     # Language model
-    llm_provider: LlmProvider | Literal["auto"] = Field(
+    llm_provider: LlmChoice = Field(
         "auto", description="auto: anthropic or openai by key, else local by OPENAI_BASE_URL, else embedded."
     )
     llm_model: str | None = Field(None, description="Model name; empty: a default per provider.")
@@ -151,6 +152,15 @@ class Settings(BaseSettings):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _a_drain_outlasts_a_call(self) -> Settings:
+        if self.drain_timeout < self.max_call_s:
+            raise SettingsError(
+                f"DRAIN_TIMEOUT is {self.drain_timeout}; it cannot be less than MAX_CALL_S ({self.max_call_s:g}), "
+                "or a stopping worker would cut calls off"
+            )
+        return self
+
     @property
     def engine(self) -> EngineConfig:
         return EngineConfig(
@@ -196,7 +206,10 @@ class Settings(BaseSettings):
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"]).upper()
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        return str(cause)
+    name = str(first["loc"][0]).upper() if first["loc"] else "the settings"
     secret = name.endswith(("_KEY", "_SECRET"))
     given = "(hidden)" if secret else repr(first.get("input"))[:80]
     return f"{name} is {given}: {first['msg']}"

@@ -30,7 +30,7 @@ class Sink(Protocol):
 
 @contextmanager
 def open_sink(out: str | None) -> Iterator[Sink]:
-    """The sink that `out` names: a path, "-" for standard output, None for the loudspeaker. OSError when there is none."""
+    """The sink for `out`: a path, "-" for standard output, None for the loudspeaker. OSError when there is none."""
     if out == "-":
         yield _Stdout()
     elif out is not None:

@@ -1,0 +1,136 @@
+import asyncio
+import signal
+
+import pytest
+
+from worker.fleet import Fleet
+from worker.job_link import JobLink
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def until(condition, what: str) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+    assert condition(), what
+
+
+@pytest.fixture
+async def notes():
+    return []
+
+
+@pytest.fixture
+async def fleet(notes):
+    made = Fleet(note=lambda event, values: notes.append((event, values)))
+    await made.start()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def link(fleet):
+    made = JobLink(fleet.path, job_id="AJ_1", room="room-1", room_sid="RM_1")
+    made.start()
+    await until(lambda: fleet.jobs(), "the job is in the table")
+    yield made
+    await made.aclose()
+
+
+async def test_a_job_is_in_the_table_while_its_link_is_open(fleet, link):
+    [job] = fleet.jobs()
+    assert (job["job_id"], job["room"], job["room_sid"]) == ("AJ_1", "room-1", "RM_1")
+    await link.aclose()
+    await until(lambda: not fleet.jobs(), "the job left the table")
+
+
+async def test_ticks_keep_the_age_small(fleet, link):
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await until(lambda: fleet.jobs()[0]["tick_age_s"] < 0.1, "a tick came")
+    assert fleet.killed_total == 0
+
+
+async def test_committed_turns_are_kept_for_a_successor(fleet, link):
+    link.turn("user", "hello", interrupted=False)
+    link.turn("assistant", "hi th", interrupted=True)
+    await until(lambda: len(fleet.jobs()[0]["last_turns"]) == 2, "both turns came")
+    assert fleet.jobs()[0]["last_turns"][1] == {"role": "assistant", "text": "hi th", "interrupted": True}
+
+
+async def test_only_the_last_turns_are_kept(fleet, link):
+    for number in range(50):
+        link.turn("user", str(number), interrupted=False)
+    await until(
+        lambda: fleet.jobs()[0]["last_turns"][-1:] == [{"role": "user", "text": "49", "interrupted": False}], ""
+    )
+    assert len(fleet.jobs()[0]["last_turns"]) == 20
+
+
+async def test_numbers_reach_the_metrics(link, notes):
+    link.note("turn", voice_first=0.5)
+    await until(lambda: ("turn", {"voice_first": 0.5}) in notes, "the note came")
+
+
+async def test_a_job_that_ends_is_noted(link, notes):
+    await link.aclose()
+    await until(lambda: ("job_gone", {}) in notes, "the end was noted")
+
+
+async def test_a_frozen_job_is_killed():
+    clock, killed = Clock(), []
+    fleet = Fleet(note=lambda *_: None, clock=clock, kill=lambda pid, number: killed.append((pid, number)))
+    await fleet.start()
+    try:
+        _, writer = await asyncio.open_unix_connection(str(fleet.path))
+        writer.write(b'{"type":"hello","job_id":"j","room":"r","room_sid":"s","pid":4242}\n')
+        await until(lambda: fleet.jobs(), "the job is in the table")
+        fleet.kill_frozen(clock.now + 1.9)
+        assert killed == []
+        fleet.kill_frozen(clock.now + 2.1)
+        assert killed == [(4242, signal.SIGKILL)]
+        assert fleet.jobs() == []
+        writer.close()
+    finally:
+        await fleet.aclose()
+
+
+async def test_a_late_main_process_kills_nobody():
+    clock, killed = Clock(), []
+    fleet = Fleet(note=lambda *_: None, clock=clock, kill=lambda pid, number: killed.append(pid))
+    await fleet.start()
+    try:
+        _, writer = await asyncio.open_unix_connection(str(fleet.path))
+        writer.write(b'{"type":"hello","job_id":"j","room":"r","room_sid":"s","pid":4242}\n')
+        await until(lambda: fleet.jobs(), "the job is in the table")
+        clock.now += 30.0  # the whole machine stood still
+        await until(lambda: fleet.jobs()[0]["tick_age_s"] < 1, "the job got a fresh start")
+        assert killed == []
+        writer.close()
+    finally:
+        await fleet.aclose()
+
+
+@pytest.mark.parametrize("line", [b"not json\n", b"[]\n", b'{"type":"hello"}\n', b"x" * 100_000 + b"\n", b'"x"\n'])
+async def test_garbage_closes_that_link_only(fleet, link, line):
+    reader, writer = await asyncio.open_unix_connection(str(fleet.path))
+    writer.write(line)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    assert len(fleet.jobs()) == 1
+
+
+async def test_a_worker_that_is_not_there_disturbs_nobody(tmp_path):
+    link = JobLink(tmp_path / "none.sock", job_id="j", room="r", room_sid="s")
+    link.start()
+    for _ in range(300):
+        link.note("turn", x=1.0)
+    assert link.dropped == 300 - 256
+    await link.aclose()
