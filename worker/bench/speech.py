@@ -1,0 +1,92 @@
+"""What the callers of a benchmark say: questions, sentences with a pause inside, and how they get their sound.
+
+The speech is made by the installation's own voice over its HTTP face, so no model is loaded here. Silence before and
+after is cut off, so that the last sample is the last sound.
+"""
+
+from __future__ import annotations
+
+import io
+import wave
+from dataclasses import dataclass
+
+import aiohttp
+import numpy as np
+
+from worker.bench.caller import SAMPLE_RATE_HZ
+
+PAUSE_S = 0.7
+TRIM_PEAK = 328  # 1 % of full scale: what counts as audible
+SYNTHESIS_S = 60.0
+
+QUESTIONS = (
+    "What is the capital of France?",
+    "How many days are there in one week?",
+    "Can you tell me a short joke?",
+    "What colour is the sky on a clear day?",
+    "Who wrote the play about Romeo and Juliet?",
+    "What do bees make?",
+    "Which animal says meow?",
+    "How do I boil an egg?",
+    "What is two plus three?",
+    "When does the summer begin?",
+    "Where do penguins live?",
+    "What should I wear in the rain?",
+)
+PAUSED = (
+    ("I would like to book a table", "for four people on Friday."),
+    ("My order number is four seven two nine", "and it has not arrived yet."),
+    ("When I came home yesterday", "the door was wide open."),
+    ("Could you please tell me", "what time the train leaves?"),
+    ("If it rains tomorrow", "should I still come to the garden?"),
+    ("The reason why I am calling", "is that my phone is broken."),
+    ("I was thinking about", "buying a new bicycle for my son."),
+    ("Because the shop was closed", "I could not return the shoes."),
+    ("I need to speak to somebody", "about the bill from last month."),
+    ("Before I pay for this", "can you explain the price to me?"),
+)
+BARGE_IN = "Sorry, please stop for a moment and listen to me."
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    text: str
+    pcm: bytes  # pcm_s16le mono at 24 kHz, no silence at either end
+
+    @property
+    def seconds(self) -> float:
+        return len(self.pcm) / 2 / SAMPLE_RATE_HZ
+
+
+async def spoken(http_url: str, text: str) -> Speech:
+    """`text` in the installation's own voice."""
+    request = {"text": text, "output_format": "wav"}
+    timeout = aiohttp.ClientTimeout(total=SYNTHESIS_S)
+    async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as http:
+        async with http.post(f"{http_url}/synthesize", json=request) as answer:
+            samples = _samples(await answer.read())
+    return Speech(text, _trim(samples).tobytes())
+
+
+async def paused(http_url: str, before: str, after: str) -> Speech:
+    """Two clauses with a pause of 0.7 s between them."""
+    first, second = await spoken(http_url, before), await spoken(http_url, after)
+    return Speech(f"{before} {after}", first.pcm + bytes(2 * int(PAUSE_S * SAMPLE_RATE_HZ)) + second.pcm)
+
+
+def _samples(wav: bytes) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    with wave.open(io.BytesIO(wav)) as file:
+        if (file.getnchannels(), file.getsampwidth()) != (1, 2):
+            raise ValueError(f"the voice gave {file.getnchannels()} channels of {8 * file.getsampwidth()} bit")
+        rate_hz, samples = file.getframerate(), np.frombuffer(file.readframes(1 << 30), np.int16)
+    if rate_hz == SAMPLE_RATE_HZ:
+        return samples
+    wanted = np.arange(0, len(samples) - 1, rate_hz / SAMPLE_RATE_HZ)
+    return np.interp(wanted, np.arange(len(samples)), samples).astype(np.int16)
+
+
+def _trim(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    sounding = np.flatnonzero(np.abs(samples.astype(np.int32)) > TRIM_PEAK)
+    if not sounding.size:
+        raise ValueError("the voice gave nothing but silence")
+    return samples[sounding[0] : sounding[-1] + 1]
