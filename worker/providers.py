@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import openai as openai_client
 from livekit.agents import APIConnectOptions, llm, stt
-from livekit.plugins import anthropic, deepgram, openai
 from pydantic import SecretStr
 
 from worker.prompt_cache import PromptCache
 from worker.settings import Settings, SettingsError
 
-EMBEDDED_ANSWER_TOKENS = 60  # about 20 s of speech; longer answers of the small model repeat themselves
-EMBEDDED_EXTRA = {"max_tokens": EMBEDDED_ANSWER_TOKENS, "cache_prompt": True}
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 _NO_KEY = "none"  # the client insists on a key; servers without keys ignore it
@@ -43,17 +39,19 @@ def build_llm(settings: Settings) -> llm.LLM[Any]:
     model = settings.llm_model_name
     match settings.llm:
         case "anthropic":
+            from livekit.plugins import anthropic
+
             key = _key(settings.anthropic_api_key, "ANTHROPIC_API_KEY", "LLM_PROVIDER=anthropic")
             return anthropic.LLM(model=model, api_key=key, base_url=ANTHROPIC_URL, max_tokens=1024)
-        case "openai":
-            url = settings.openai_base_url or OPENAI_URL
-            return openai.LLM(model=model, api_key=_openai_key(settings, "LLM_PROVIDER=openai"), base_url=url)
-        case "local":
-            if not settings.openai_base_url:
-                raise SettingsError("LLM_PROVIDER=local needs OPENAI_BASE_URL, such as http://127.0.0.1:11434/v1")
-            return openai.LLM(model=model, api_key=_value(settings.openai_api_key), base_url=settings.openai_base_url)
+        case "openai" | "local":
+            from livekit.plugins import openai
+
+            url, key = _llm_server(settings)
+            return openai.LLM(model=model, api_key=key, base_url=url)
         case "embedded":
-            return _EmbeddedLLM(settings.models_address, model)
+            from worker.llm import EmbeddedLLM
+
+            return EmbeddedLLM(settings.models_address, model)
 
 
 def build_stt(settings: Settings, *, language: str = "en") -> stt.STT[Any]:
@@ -64,9 +62,13 @@ def build_stt(settings: Settings, *, language: str = "en") -> stt.STT[Any]:
 
             return EmbeddedSTT(base_url=settings.models_address)
         case "deepgram":
+            from livekit.plugins import deepgram
+
             key = _key(settings.deepgram_api_key, "DEEPGRAM_API_KEY", "STT_PROVIDER=deepgram")
             return deepgram.STT(model=_stt_model(settings, "deepgram"), language=language, api_key=key)
         case "openai":
+            from livekit.plugins import openai
+
             url = _stt_url(settings)
             return openai.STT(
                 model=_stt_model(settings, "openai"),
@@ -102,23 +104,6 @@ def describe(settings: Settings, *, voice_backend: str | None = None, device: st
     )
 
 
-class _EmbeddedLLM(openai.LLM):
-    """Owns a client that ignores HTTP_PROXY: what is said to our own models process never leaves by a proxy."""
-
-    def __init__(self, models_url: str, model: str) -> None:
-        self._own = openai_client.AsyncClient(
-            api_key=_NO_KEY,
-            base_url=f"{models_url}/v1",
-            max_retries=0,
-            http_client=openai_client.DefaultAsyncHttpxClient(trust_env=False),
-        )
-        super().__init__(model=model, client=self._own, extra_body=EMBEDDED_EXTRA)
-
-    async def aclose(self) -> None:
-        await super().aclose()
-        await self._own.close()
-
-
 _VOICE_NAMES = {"embedded": "Hibari (embedded)", "vibevoice": "VibeVoice"}
 _NOTES: dict[Literal["stt", "llm", "voice"], str] = {
     "stt": "The embedded recogniser knows English only and mishears names and noisy speech. "
@@ -127,6 +112,15 @@ _NOTES: dict[Literal["stt", "llm", "voice"], str] = {
     "Set ANTHROPIC_API_KEY, OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own.",
     "voice": "The embedded voice is clear but plain. TTS_BACKEND=vibevoice takes VibeVoice, which wants a GPU.",
 }
+
+
+def _llm_server(settings: Settings) -> tuple[str, str]:
+    """URL and key. The client would read both from the environment if it were given none."""
+    if settings.llm == "openai":
+        return settings.openai_base_url or OPENAI_URL, _openai_key(settings, "LLM_PROVIDER=openai")
+    if not settings.openai_base_url:
+        raise SettingsError("LLM_PROVIDER=local needs OPENAI_BASE_URL, such as http://127.0.0.1:11434/v1")
+    return settings.openai_base_url, _value(settings.openai_api_key)
 
 
 def _llm_name(settings: Settings) -> str:
