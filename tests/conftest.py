@@ -1,0 +1,37 @@
+"""What every test may use: where the repository is, and how a missing real part is treated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """Call it with the name of a part that this machine lacks: the test is skipped; under CI=true it fails."""
+    return _missing
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def build_dir() -> Path:
+    """Where logs, recordings and pictures of a test run go (ignored by git)."""
+    path = ROOT / "build"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def _missing(part: str) -> NoReturn:
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(f"{part} is missing, and under CI every real part must be there")
+    pytest.skip(f"{part} is missing")

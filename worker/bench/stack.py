@@ -1,0 +1,199 @@
+"""A whole installation (`tts-ops dev`) started for a measurement or a test, on free ports, and ended without a trace.
+
+Knows the command line, the settings' names and the health routes; nothing of what runs behind them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from worker.settings import Settings
+
+READY_S = 90.0  # a cold start on a busy two-core machine
+STOP_S = 5.0  # what `tts-ops dev` promises after Ctrl-C
+POLL_S = 0.05
+MARK = "TTS_OPS_STACK"  # in the environment of every process of one stack, whoever its parent is
+TCP_PORTS = ("HTTP_PORT", "ENGINE_PORT", "MODELS_PORT", "LIVEKIT_PORT", "METRICS_PORT", "WORKER_HEALTH_PORT")
+UDP_PORTS = ("LIVEKIT_UDP_PORT",)
+
+
+class StackError(RuntimeError):
+    """The installation did not start, or did not end as promised; the message holds its last log lines."""
+
+
+@dataclass(slots=True)
+class Stack:
+    """One running installation."""
+
+    settings: Settings  # with the ports and the LiveKit secret of this installation
+    env: dict[str, str]  # of its processes
+    log_path: Path
+    process: subprocess.Popen[bytes]
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.http_port}"
+
+    @property
+    def worker_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.metrics_port}"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return {name: int(self.env[name]) for name in (*TCP_PORTS, *UDP_PORTS)}
+
+    def log_tail(self, lines: int = 40) -> str:
+        with suppress(FileNotFoundError):
+            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+        return "(no log)"
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process of this installation."""
+        return [p for p in psutil.process_iter() if _mark_of(p) == self.env[MARK]]
+
+    def busy_ports(self) -> dict[str, int]:
+        """Those of its ports that somebody holds."""
+        held = {n: p for n, p in self.ports.items() if not _is_free(p, udp=n in UDP_PORTS)}
+        return held
+
+    def wait_until_ready(self, deadline_s: float = READY_S) -> float:
+        """Seconds from the start until the page and a ready worker are there; StackError after the deadline."""
+        deadline = self.started_s + deadline_s
+        urls = [f"{self.http_url}/health", f"{self.http_url}/", f"{self.worker_url}/readyz"]
+        while urls:
+            if self.process.poll() is not None:
+                raise StackError(f"tts-ops dev ended with {self.process.returncode}:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise StackError(f"no answer from {urls[0]} within {deadline_s:.0f} s:\n{self.log_tail()}")
+            if _answers(urls[0]):
+                urls.pop(0)
+            else:
+                time.sleep(POLL_S)
+        return time.monotonic() - self.started_s
+
+    def stop(self) -> float:
+        """Ctrl-C; seconds until it ended. StackError when it took longer than promised or left something behind."""
+        asked_s = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise StackError(f"Ctrl-C did not end it within {STOP_S:.0f} s:\n{self.log_tail()}") from None
+        took_s = time.monotonic() - asked_s
+        left = {p.pid: " ".join(p.cmdline())[:120] for p in self.processes()}
+        self.kill()
+        if left or (busy := self.busy_ports()):
+            raise StackError(f"left behind: processes {left}, ports {busy if not left else 'not looked at'}")
+        return took_s
+
+    def kill(self) -> None:
+        """End whatever is left of it, at once."""
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_S)
+
+
+@contextmanager
+def running_stack(log_path: Path, *, command: Sequence[str] = (), wait: bool = True, **env: str) -> Iterator[Stack]:
+    """`tts-ops dev` with the given settings over free ports; ended as Ctrl-C ends it, with all that it promises."""
+    stack = start_stack(log_path, command=command, **env)
+    try:
+        if wait:
+            stack.wait_until_ready()
+        yield stack
+    except BaseException:
+        stack.kill()
+        raise
+    stack.stop()
+
+
+def start_stack(log_path: Path, *, command: Sequence[str] = (), **env: str) -> Stack:
+    """Start it and return at once."""
+    values = {**free_ports(), **_credentials(), MARK: uuid.uuid4().hex, **env}
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("wb") as log:
+        process = spawn(command or (sys.executable, "-m", "worker.cli", "dev"), values, log)
+    return Stack(_settings_from(values), values, log_path, process)
+
+
+def spawn(command: Sequence[str], env: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A process in a session of its own, so that a Ctrl-C in our terminal is ours to pass on."""
+    whole = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+    return subprocess.Popen(
+        list(command), env=whole, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+    )
+
+
+def free_ports() -> dict[str, str]:
+    """A free port for every port setting; held open together so that none is given twice."""
+    with _sockets() as held:
+        return {name: str(s.getsockname()[1]) for name, s in held.items()}
+
+
+@contextmanager
+def _sockets() -> Iterator[dict[str, socket.socket]]:
+    held: dict[str, socket.socket] = {}
+    try:
+        for name in (*TCP_PORTS, *UDP_PORTS):
+            kind = socket.SOCK_DGRAM if name in UDP_PORTS else socket.SOCK_STREAM
+            held[name] = socket.socket(socket.AF_INET, kind)
+            held[name].bind(("127.0.0.1", 0))
+        yield held
+    finally:
+        for each in held.values():
+            each.close()
+
+
+def _credentials() -> dict[str, str]:
+    return {"LIVEKIT_API_KEY": "bench", "LIVEKIT_API_SECRET": uuid.uuid4().hex + uuid.uuid4().hex}
+
+
+def _settings_from(values: Mapping[str, str]) -> Settings:
+    names = Settings.model_fields
+    given = {k.lower(): v for k, v in values.items() if k.lower() in names}
+    return Settings(**{"livekit_url": f"ws://127.0.0.1:{values['LIVEKIT_PORT']}", **given})
+
+
+def _mark_of(process: psutil.Process) -> str | None:
+    with suppress(psutil.Error, OSError):
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return process.environ().get(MARK)
+    return None
+
+
+def _is_free(port: int, *, udp: bool) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(not udp))  # connections in TIME_WAIT are no holder
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - http to this machine
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
