@@ -1,0 +1,62 @@
+"""Names of voices: the ids we publish, the names under which others know them, and who stands in for whom.
+
+Ids are lower case. Published file names (en-Emma_woman) and OpenAI's voice names (nova) are aliases, in any case.
+Knows no back-end: a back-end says which of these it can speak with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tts_plugin.engine.backend import Refused, Voice
+
+DEFAULT_VOICE = "default"
+
+_OPENAI_NAMES = {
+    "en-emma_woman": ("alloy", "nova", "marin"),
+    "en-grace_woman": ("coral", "sage", "shimmer"),
+    "en-carter_man": ("ash", "cedar"),
+    "en-davis_man": ("ballad", "fable"),
+    "en-frank_man": ("onyx",),
+    "en-mike_man": ("echo", "verse"),
+}
+
+VIBEVOICE_ENGLISH = tuple(
+    Voice(id, "en", id.rsplit("_", 1)[-1].replace("woman", "female").replace("man", "male"), description, aliases)
+    for id, description, aliases in (
+        ("en-emma_woman", "VibeVoice, American English", (DEFAULT_VOICE, *_OPENAI_NAMES["en-emma_woman"])),
+        ("en-grace_woman", "VibeVoice, American English", _OPENAI_NAMES["en-grace_woman"]),
+        ("en-carter_man", "VibeVoice, American English", _OPENAI_NAMES["en-carter_man"]),
+        ("en-davis_man", "VibeVoice, American English", _OPENAI_NAMES["en-davis_man"]),
+        ("en-frank_man", "VibeVoice, American English", _OPENAI_NAMES["en-frank_man"]),
+        ("en-mike_man", "VibeVoice, American English", _OPENAI_NAMES["en-mike_man"]),
+        ("in-samuel_man", "VibeVoice, Indian English", ()),
+    )
+)
+
+# The one embedded voice stands in for every English voice, so that the standby voice can take over any call.
+EMBEDDED = (
+    Voice(
+        "heart",
+        "en",
+        "female",
+        "Embedded voice, American English; stands in for every other English voice",
+        tuple(name for voice in VIBEVOICE_ENGLISH for name in (voice.id, *voice.aliases)),
+    ),
+)
+
+
+def find(name: str, voices: Iterable[Voice]) -> Voice:
+    """The voice with this id or alias. Raises Refused, naming what is allowed."""
+    voices = tuple(voices)
+    wanted = name.lower()
+    for voice in voices:
+        if wanted == voice.id or wanted in voice.aliases:
+            return voice
+    raise Refused("unknown_voice", f"voice is {name!r:.80}; allowed: {', '.join(names(voices))}")
+
+
+def names(voices: Iterable[Voice]) -> list[str]:
+    """Every id and alias, ids first."""
+    voices = tuple(voices)
+    return [v.id for v in voices] + [alias for v in voices for alias in v.aliases]
