@@ -1,0 +1,37 @@
+# make call: set up and start a voice call on this machine.  make test: set up and run every check.  make help: the rest.
+
+.DEFAULT_GOAL := help
+PYTHON ?=
+
+.PHONY: call test unit lint install doctor lock clean help
+
+call test unit lint install doctor clean:
+	@$(find_python); exec "$$python" -m worker.setup $@
+
+lock:
+	@$(find_python); exec "$$python" -m worker.setup lock $(if $(UPGRADE),--upgrade)
+
+help:
+	@echo 'make call      set up what is missing and start a whole voice agent; Ctrl-C ends it'
+	@echo 'make test      set up what is missing and run everything: lint, types, unit, system, browser'
+	@echo 'make unit      only the tests that start no servers'
+	@echo 'make lint      only lint, format, types and import rules'
+	@echo 'make install   only set up'
+	@echo 'make doctor    what is there, what is missing, and the command that mends it'
+	@echo 'make lock      compile requirements/*.txt again (UPGRADE=1: to the newest versions)'
+	@echo 'make clean     remove .venv, .tools and build'
+	@echo 'PYTHON=python3.12 chooses the Python'
+
+# The first Python from 3.11 to 3.14, or one line that says what was found.
+define find_python
+python=; seen=; \
+for name in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+	version=$$("$$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+	case $$version in 3.11|3.12|3.13|3.14) python=$$name; break;; esac; \
+	seen="$$seen $$name is $$version,"; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "make: no Python from 3.11 to 3.14:$${seen:- none found,} install one (Debian and Ubuntu: apt install python3.11 python3.11-venv; macOS: brew install python@3.13)" >&2; \
+	exit 1; \
+fi
+endef

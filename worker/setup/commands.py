@@ -1,0 +1,110 @@
+"""What `python -m worker.setup WORD` does: the order of the steps of each make target."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+
+from worker.setup import debian, environment, livekit_server, locks, machine, stages, uv, web_client
+from worker.setup.places import ROOT, TOOLS, VENV, VENV_PYTHON
+from worker.setup.problem import Problem, from_os_error
+from worker.setup.steps import Steps
+
+USAGE = "usage: python -m worker.setup call|test|unit|lint|install|doctor|lock [--upgrade]|clean"
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code; whatever goes wrong ends in one line on standard error."""
+    try:
+        return _run(arguments)
+    except Problem as problem:
+        print(f"make: {problem}", file=sys.stderr)
+    except OSError as error:
+        print(f"make: {from_os_error(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nmake: stopped; what is done already is kept", file=sys.stderr)
+        return 130
+    return 1
+
+
+def _run(arguments: list[str]) -> int:
+    match arguments:
+        case ["call"]:
+            set_up("call")
+            _become("dev")
+        case ["doctor"]:
+            with _alone():
+                environment.ensure("call", print)
+            _become("doctor")
+        case ["install"]:
+            set_up("call")
+        case ["test"]:
+            set_up("test")
+            return stages.run_all(stages.ALL)
+        case ["unit"]:
+            set_up("test")
+            return stages.run_all((stages.UNIT,))
+        case ["lint"]:
+            with _alone():
+                environment.ensure("test", print)
+            return stages.run_all(stages.STATIC)
+        case ["lock"]:
+            locks.compile_all()
+        case ["lock", "--upgrade"]:
+            locks.compile_all(upgrade=True)
+        case ["clean"]:
+            clean()
+        case _:
+            raise Problem(USAGE)
+    return 0
+
+
+def set_up(kind: environment.Kind) -> None:
+    """Everything that a call needs, or that the tests need on top; what is there already is left alone."""
+    steps = Steps(6 if kind == "test" else 5)
+    with _alone():
+        with steps.step("This machine"):
+            machine.check()
+            if not environment.is_current(kind) and not livekit_server.find():
+                machine.check_disk()
+        if kind == "test":
+            with steps.step("System packages"):
+                debian.ensure(steps.life)
+        with steps.step("uv, the installer"):
+            if not environment.is_current(kind):
+                uv.ensure(steps.life)
+        with steps.step("Python packages"):
+            environment.ensure(kind, steps.life)
+        with steps.step("livekit-server"):
+            livekit_server.ensure(steps.life)
+        with steps.step("Web client"):
+            web_client.ensure(steps.life)
+
+
+def clean() -> None:
+    """Remove what set-up and tests made in this checkout."""
+    for folder in (VENV, TOOLS, ROOT / "build", ROOT / "dist"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One set-up at a time in a checkout."""
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "setup.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another set-up is at work in this folder; waiting for it …", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _become(word: str) -> None:
+    sys.stdout.flush()
+    os.chdir(ROOT)
+    os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "worker.cli", word])  # noqa: S606 - Ctrl-C goes straight to it
