@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 from worker.bench.scripted_llm import Reply, ScriptedLlm, scripted_llm
-from worker.bench.stack import Stack, running_stack
+from worker.bench.stack import EMBEDDED, Stack, running_stack
 from worker.settings import Settings
 
 MAX_CALLS = 3
@@ -57,8 +57,8 @@ def livekit_server(missing: Callable[[str], NoReturn]) -> Path:
 @pytest.fixture(scope="session")
 def _scripted_stack(livekit_server: Path, build_dir: Path) -> Iterator[ScriptedStack]:
     with scripted_llm() as llm:
-        env = {"LLM_PROVIDER": "local", "OPENAI_BASE_URL": llm.url, "OPENAI_API_KEY": "", "MAX_CALLS": str(MAX_CALLS)}
-        with running_stack(build_dir / "system" / "stack.log", STT_PROVIDER="embedded", **env) as stack:
+        env = EMBEDDED | {"LLM_PROVIDER": "local", "OPENAI_BASE_URL": llm.url, "MAX_CALLS": str(MAX_CALLS)}
+        with running_stack(build_dir / "system" / "stack.log", env) as stack:
             yield ScriptedStack(stack, llm)
 
 
@@ -73,8 +73,7 @@ def stack(_scripted_stack: ScriptedStack) -> ScriptedStack:
 @pytest.fixture(scope="module")
 def embedded_stack(livekit_server: Path, build_dir: Path) -> Iterator[Stack]:
     """An installation where everything is embedded."""
-    env = {"LLM_PROVIDER": "embedded", "STT_PROVIDER": "embedded", "TTS_BACKEND": "embedded"}
-    with running_stack(build_dir / "system" / "embedded.log", **env) as stack:
+    with running_stack(build_dir / "system" / "embedded.log", EMBEDDED) as stack:
         yield stack
 
 

@@ -58,7 +58,7 @@ class Speech:
         return len(self.pcm) / 2 / SAMPLE_RATE_HZ
 
 
-async def spoken(http_url: str, text: str) -> Speech:
+async def speak(http_url: str, text: str) -> Speech:
     """`text` in the installation's own voice."""
     request = {"text": text, "output_format": "wav"}
     timeout = aiohttp.ClientTimeout(total=SYNTHESIS_S)
@@ -68,9 +68,9 @@ async def spoken(http_url: str, text: str) -> Speech:
     return Speech(text, _trim(samples).tobytes())
 
 
-async def paused(http_url: str, before: str, after: str) -> Speech:
+async def speak_with_pause(http_url: str, before: str, after: str) -> Speech:
     """Two clauses with a pause of 0.7 s between them."""
-    first, second = await spoken(http_url, before), await spoken(http_url, after)
+    first, second = await speak(http_url, before), await speak(http_url, after)
     return Speech(f"{before} {after}", first.pcm + bytes(2 * int(PAUSE_S * SAMPLE_RATE_HZ)) + second.pcm)
 
 

@@ -27,6 +27,7 @@ from worker.settings import Settings
 READY_S = 90.0  # a cold start on a busy two-core machine
 STOP_S = 5.0  # what `tts-ops dev` promises after Ctrl-C
 POLL_S = 0.05
+EMBEDDED = {"LLM_PROVIDER": "embedded", "STT_PROVIDER": "embedded", "TTS_BACKEND": "embedded"}
 MARK = "TTS_OPS_STACK"  # in the environment of every process of one stack, whoever its parent is
 TCP_PORTS = ("HTTP_PORT", "ENGINE_PORT", "MODELS_PORT", "LIVEKIT_PORT", "METRICS_PORT", "WORKER_HEALTH_PORT")
 UDP_PORTS = ("LIVEKIT_UDP_PORT",)
@@ -91,7 +92,7 @@ class Stack:
         """Ctrl-C; seconds until it ended. StackError when it took longer than promised or left something behind."""
         asked_s = time.monotonic()
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            os.killpg(self.process.pid, signal.SIGINT)  # a terminal, too, tells the whole group
         try:
             self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -114,12 +115,13 @@ class Stack:
 
 
 @contextmanager
-def running_stack(log_path: Path, *, command: Sequence[str] = (), wait: bool = True, **env: str) -> Iterator[Stack]:
+def running_stack(
+    log_path: Path, env: Mapping[str, str] | None = None, *, command: Sequence[str] = ()
+) -> Iterator[Stack]:
     """`tts-ops dev` with the given settings over free ports; ended as Ctrl-C ends it, with all that it promises."""
-    stack = start_stack(log_path, command=command, **env)
+    stack = start_stack(log_path, env, command=command)
     try:
-        if wait:
-            stack.wait_until_ready()
+        stack.wait_until_ready()
         yield stack
     except BaseException:
         stack.kill()
@@ -127,9 +129,9 @@ def running_stack(log_path: Path, *, command: Sequence[str] = (), wait: bool = T
     stack.stop()
 
 
-def start_stack(log_path: Path, *, command: Sequence[str] = (), **env: str) -> Stack:
+def start_stack(log_path: Path, env: Mapping[str, str] | None = None, *, command: Sequence[str] = ()) -> Stack:
     """Start it and return at once."""
-    values = {**free_ports(), **_credentials(), MARK: uuid.uuid4().hex, **env}
+    values = {**free_ports(), **_credentials(), MARK: uuid.uuid4().hex, **(env or {})}
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log:
         process = spawn(command or (sys.executable, "-m", "worker.cli", "dev"), values, log)
