@@ -39,6 +39,7 @@ _ENTITY = re.compile(r"&#?\w{2,10};")
 _TIMES = re.compile(r"(?<=\d)\*(?=\d)")
 _DASH_INSIDE = re.compile(r"(?<=[^\W\d_])(?:[—–]|--|\.{3}|…)(?=[^\W_])|[。！？](?=\w)")
 _LONG_RUN = re.compile(rf"\w{{{MAX_WORD_LETTERS}}}(?=\w)")
+_SENTENCE_END = re.compile(r"[^\W\d_]{2}[.!?…][\"')\]”’*_]*$")
 _BREAK_TAG = re.compile(r"</?\s*(?:br|p|s|break|li|div|h\d)\b", re.I)
 
 
@@ -76,6 +77,11 @@ class Normaliser:
         """Where the span of the last given word ends."""
         return self._covered
 
+    @property
+    def at_sentence_end(self) -> bool:
+        """The word that may still grow looks like the last one of a sentence."""
+        return self._tag is None and bool(_SENTENCE_END.search(self._raw))
+
     def feed(self, delta: str) -> list[SpokenWord]:
         for char in delta:
             self._at += 1
@@ -94,9 +100,13 @@ class Normaliser:
 
     def take_sentence_end(self) -> list[SpokenWord]:
         """The text pauses: give the word that may still grow, if it looks like the end of a sentence."""
-        if self._tag is None and re.search(r"[^\W\d_]{2}[.!?…][\"')\]”’*_]*$", self._raw):
+        if self.at_sentence_end:
             self._close_word()
         return self._given()
+
+    def cover_all(self) -> None:
+        """What is left of the source belongs to no word."""
+        self._covered = self._at
 
     def _given(self) -> list[SpokenWord]:
         words, self._words = self._words, []

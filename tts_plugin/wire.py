@@ -1,4 +1,4 @@
-"""Messages of protocol.py as bytes, and back. Every byte string gives a message or a ProtocolError, never another error.
+"""Messages of protocol.py as bytes, and back. Every byte string gives a message or a ProtocolError, no other error.
 
 An audio message is: 1 byte length of the id, the id (UTF-8), 8 bytes sample offset (little endian), then pcm_s16le.
 """

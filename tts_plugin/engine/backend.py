@@ -50,6 +50,7 @@ class Statistics(NamedTuple):
     compute_s_total: float
     model_load_s: float
     last_step_age_s: float
+    underruns_total: int = 0  # times a listener ran dry within an utterance, as far as the engine can tell
 
 
 class Utterance(Protocol):
@@ -63,7 +64,7 @@ class Utterance(Protocol):
 
 
 class Backend(Protocol):
-    """A voice engine. `emit` gets `Started`, then `Audio` and `Words`, and exactly one `Done` or `Failed` at the end."""
+    """A voice engine. `emit` gets `Started`, then `Audio` and `Words`, and in the end exactly one `Done` or `Failed`."""
 
     name: str
     sample_rate_hz: int

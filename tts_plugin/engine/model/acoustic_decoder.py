@@ -1,0 +1,134 @@
+"""The acoustic decoder: latents in, samples out, a few columns of the past carried from call to call.
+
+Written channels-last, with every dense convolution as one matrix product: a transposed convolution whose kernel is twice
+its stride needs one column of the past (the reference keeps and recomputes all of the kernel's). The state is a flat
+tuple of tensors with a row per utterance, so joining and leaving a batch is indexing. Zeros are silence before the start.
+Source: VibeVoice's modular_vibevoice_tokenizer.py.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tts_plugin.engine.model.config import ModelConfig
+from tts_plugin.engine.model.norm import RMSNorm
+
+KERNEL = 7  # of every convolution that does not change the rate
+PAST = KERNEL - 1
+State = tuple[Tensor, ...]
+
+
+class AcousticDecoder(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        decoder, channels = config.decoder, config.decoder.channels
+        self.stem = CausalConv(config.latent, channels[0])
+        self.stages = nn.ModuleList(
+            nn.ModuleList(Block(width, decoder.norm_eps) for _ in range(depth))
+            for width, depth in zip(channels, decoder.depths, strict=True)
+        )
+        self.upsamplers = nn.ModuleList(
+            Upsampler(wide, narrow, stride)
+            for wide, narrow, stride in zip(channels, channels[1:], decoder.strides, strict=False)
+        )
+        self.head = CausalConv(channels[-1], 1)
+        self.state_shapes = _state_shapes(config)
+
+    def initial_state(self, rows: int) -> State:
+        """The state of utterances that have not begun: zeros, on the weights' device and in their dtype."""
+        like = self.head.bias
+        return tuple(like.new_zeros((rows, *shape)) for shape in self.state_shapes)
+
+    def forward(self, latents: Tensor, state: State) -> tuple[Tensor, State]:
+        """latents [B, T, latent], unscaled; returns samples [B, T * samples_per_latent], not limited to ±1, and the state."""
+        past, after = iter(state), list[Tensor]()
+        x = self.stem(latents, next(past), after)
+        for index, stage in enumerate(self.stages):
+            if index:
+                x = self.upsamplers[index - 1](x, next(past), after)
+            for block in stage:  # type: ignore[attr-defined]  # a ModuleList is iterable, its type is not
+                x = block(x, next(past), after)
+        samples: Tensor = self.head(x, next(past), after)
+        return samples.squeeze(-1), tuple(after)
+
+
+class CausalConv(nn.Module):
+    """A dense convolution of kernel 7 over time; weight [out, in, 7] as in the checkpoint."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, KERNEL))
+        self.bias = nn.Parameter(torch.empty(outputs))
+
+    def forward(self, x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
+        window = _with_past(x, past, after)
+        columns = window.unfold(1, KERNEL, 1).flatten(2)  # [B, T, in * 7]
+        return functional.linear(columns, self.weight.flatten(1), self.bias)
+
+
+class Upsampler(nn.Module):
+    """A transposed convolution of kernel 2 * stride: weight [stride * out, 2 * in], for this column and the one before."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.weight = nn.Parameter(torch.empty(stride * outputs, 2 * inputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+
+    def forward(self, x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
+        window = torch.cat((past, x), dim=1)
+        after.append(window[:, -1:])
+        spread = functional.linear(torch.cat((x, window[:, :-1]), dim=-1), self.weight)  # [B, T, stride * out]
+        return spread.unflatten(-1, (-1, self.outputs)).flatten(1, 2) + self.bias  # [B, T * stride, out]
+
+
+class Block(nn.Module):
+    """Depthwise convolution, then a feed-forward, each normalised before and scaled by a learned gamma after."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.norm = RMSNorm(channels, eps)
+        self.mixer = DepthwiseConv(channels)
+        self.gamma = nn.Parameter(torch.empty(channels))
+        self.ffn_norm = RMSNorm(channels, eps)
+        self.linear1 = nn.Linear(channels, 4 * channels)
+        self.linear2 = nn.Linear(4 * channels, channels)
+        self.ffn_gamma = nn.Parameter(torch.empty(channels))
+
+    def forward(self, x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
+        x = x + self.mixer(self.norm(x), past, after) * self.gamma
+        wide = functional.gelu(self.linear1(self.ffn_norm(x)))
+        out: Tensor = x + self.linear2(wide) * self.ffn_gamma
+        return out
+
+
+class DepthwiseConv(nn.Module):
+    """A convolution of kernel 7 in each channel alone; weight [channels, 1, 7] as in the checkpoint."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, KERNEL))
+        self.bias = nn.Parameter(torch.empty(channels))
+
+    def forward(self, x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
+        window = _with_past(x, past, after).transpose(1, 2)
+        return functional.conv1d(window, self.weight, self.bias, groups=window.shape[1]).transpose(1, 2)
+
+
+def _with_past(x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
+    window = torch.cat((past, x), dim=1)  # [B, 6 + T, channels]
+    after.append(window[:, -PAST:])
+    return window
+
+
+def _state_shapes(config: ModelConfig) -> tuple[tuple[int, int], ...]:
+    """Per convolution, in the order of the forward pass: columns of the past, channels."""
+    shapes = [(PAST, config.latent)]
+    channels = config.decoder.channels
+    for stage, depth in enumerate(config.decoder.depths):
+        if stage:
+            shapes.append((1, channels[stage - 1]))
+        shapes += [(PAST, channels[stage])] * depth
+    return (*shapes, (PAST, channels[-1]))
