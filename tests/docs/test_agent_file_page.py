@@ -1,0 +1,18 @@
+"""The example in docs/agent-file.md is a valid agent file, and its table names every field."""
+
+import re
+from pathlib import Path
+
+from worker.agent_file import AgentFile, Limits, parse
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "agent-file.md").read_text(encoding="utf-8")
+
+
+def test_the_example_is_valid():
+    [example] = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+    assert parse(example.encode(), "example").name == "Ada"
+
+
+def test_the_table_names_every_field():
+    fields = [f for f in AgentFile.model_fields if f != "limits"] + [f"limits.{f}" for f in Limits.model_fields]
+    assert re.findall(r"^\| `([\w.]+)` \|", PAGE, re.M) == fields
