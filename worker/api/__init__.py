@@ -1,0 +1,1 @@
+"""The HTTP service: page, join tokens, /chat, /synthesize, health. Does not know the agent."""

@@ -1,0 +1,102 @@
+"""The HTTP service put together: routes, what stands before them, and the server that runs them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+import tts_plugin
+from tts_plugin.client import EngineClient
+from worker.api import chat, errors, health, join_token, pages, synthesize
+from worker.api.body import BodyLimit
+from worker.api.fleet_view import FleetView
+from worker.api.metrics import HttpMetrics, Measured
+from worker.api.security import LocalOnly, SecurityHeaders, require_loopback
+from worker.providers import build_llm
+from worker.settings import Settings, SettingsError
+
+BODY_BYTES = 64 * 1024
+TEXT_BODY_BYTES = 256 * 1024  # SYNTHESIZE_MAX_CHARS of any script
+MAX_CONNECTIONS = 256
+KEEP_ALIVE_S = 30
+SHUTDOWN_S = 1
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service. SettingsError when a key or secret that it needs is missing, or HOST is not this machine."""
+    require_loopback(settings.host)
+    metrics = HttpMetrics()
+    engine = EngineClient(settings.engine_address)
+    fleet = FleetView(settings.worker_addresses)
+    model = build_llm(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await fleet.start()
+        try:
+            yield
+        finally:
+            await fleet.aclose()
+            await engine.aclose()
+            await model.aclose()
+
+    app = FastAPI(title="tts-ops", version=tts_plugin.__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    errors.install(app)
+    app.include_router(join_token.routes(settings, fleet, metrics))
+    app.include_router(chat.routes(settings, engine, model))
+    app.include_router(synthesize.routes(settings, engine))
+    app.include_router(health.routes(settings, fleet, metrics))
+    app.include_router(pages.routes())  # last: it takes every path that is left
+    # The one added last stands first.
+    app.add_middleware(BodyLimit, default=BODY_BYTES, limits={"/synthesize": TEXT_BODY_BYTES, "/chat": TEXT_BODY_BYTES})
+    app.add_middleware(LocalOnly)
+    app.add_middleware(SecurityHeaders, livekit_url=settings.livekit_browser_url)
+    app.add_middleware(Measured, metrics=metrics)
+    return app
+
+
+def server(settings: Settings) -> uvicorn.Server:
+    """The service in a server that listens nowhere yet; hand it sockets."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            access_log=False,
+            ws="none",
+            lifespan="on",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            server_header=False,
+            proxy_headers=False,
+        )
+    )
+
+
+def run(settings: Settings) -> None:
+    """Serve on HOST and HTTP_PORT until SIGTERM or SIGINT."""
+    require_loopback(settings.host)
+    listener = _listen(settings.host, settings.http_port)
+    serving = server(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after a clean end
+    logger.info("listening on http://%s:%d", settings.host, settings.http_port)
+    serving.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=512)
+    except OSError as error:
+        why = "in use by another program" if error.errno == errno.EADDRINUSE else error.strerror
+        raise SettingsError(f"HTTP_PORT is {port}: {why}; end that program or set HTTP_PORT to a free port") from None

@@ -1,0 +1,74 @@
+"""Takes in a request's body before the application sees it: bounded in size and time, never compressed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from worker.api.errors import ApiError, answer
+
+BODY_TIMEOUT_S = 10.0
+
+
+class BodyLimit:
+    """ASGI middleware. `limits`: bytes per path; `default`: bytes for every other path."""
+
+    def __init__(self, app: ASGIApp, *, default: int, limits: Mapping[str, int]) -> None:
+        self._app = app
+        self._default = default
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._limits.get(scope["path"], self._default)
+        try:
+            first = await _take_in(scope, receive, limit)
+        except ApiError as error:
+            response = answer(error)
+            response.headers["Connection"] = "close"  # the rest of the body stays unread
+            await response(scope, receive, send)
+            return
+        if first is not None:
+            await self._app(scope, _replay(first, receive), send)
+
+
+async def _take_in(scope: Scope, receive: Receive, limit: int) -> Message | None:
+    """The whole body as one message; None when the client went away. Raises ApiError 413, 415 or 408."""
+    headers = dict(scope["headers"])
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise ApiError(415, "unsupported_encoding", "Content-Encoding is not taken; send the body as it is.")
+    too_large = ApiError(413, "too_large", f"The body may have {limit} bytes.")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length[:20]) > limit:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise too_large
+                if not message.get("more_body", False):
+                    return {"type": "http.request", "body": bytes(body), "more_body": False}
+    except TimeoutError:
+        raise ApiError(408, "too_slow", f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from None
+
+
+def _replay(first: Message, receive: Receive) -> Receive:
+    pending: Message | None = first
+
+    async def replayed() -> Message:
+        nonlocal pending
+        if pending is None:
+            return await receive()
+        message, pending = pending, None
+        return message
+
+    return replayed

@@ -1,0 +1,115 @@
+"""POST /token: a fresh room, a fresh identity and a join token for just that, if the fleet has room for a call."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from livekit.api import AccessToken, VideoGrants
+from livekit.protocol.agent_dispatch import RoomAgentDispatch
+from livekit.protocol.room import RoomConfiguration
+from pydantic import BaseModel, ConfigDict, Field
+
+from worker.api.errors import ApiError
+from worker.api.fleet_view import FleetView, Refusal
+from worker.api.metrics import HttpMetrics
+from worker.settings import Settings, SettingsError
+
+TTL = datetime.timedelta(minutes=10)
+EMPTY_TIMEOUT_S = 30  # a room that nobody joined
+DEPARTURE_TIMEOUT_S = 5  # a room that everybody left; LiveKit's own 20 s would hold the job's place as long
+ROOM_BYTES = 16
+MIN_SECRET_BYTES = 32
+
+
+class TokenRequest(BaseModel):
+    """LiveKit's standard endpoint has more optional fields; a client may not choose those here, so they are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    # No control, format, surrogate or private-use characters, which names are dressed up with.
+    participant_name: str | None = Field(None, min_length=1, max_length=64, pattern=r"^[^\p{C}]+$")
+
+
+class TokenAnswer(BaseModel):
+    """What LiveKit's TokenSource clients read."""
+
+    server_url: str
+    participant_token: str
+    room_name: str
+    participant_name: str
+
+
+def routes(settings: Settings, fleet: FleetView, metrics: HttpMetrics) -> APIRouter:
+    mint = minter(settings)
+    router = APIRouter()
+
+    @router.post("/token", status_code=201)
+    async def token(body: Annotated[TokenRequest | None, Body()] = None) -> TokenAnswer:
+        room = f"call-{secrets.token_hex(ROOM_BYTES)}"
+        refusal = fleet.reserve(room)
+        metrics.join_tokens.labels(refusal or "given").inc()
+        if refusal:
+            raise _REFUSALS[refusal]()
+        return mint(room, (body and body.participant_name) or "Caller")
+
+    return router
+
+
+def minter(settings: Settings) -> Callable[[str, str], TokenAnswer]:
+    """A function of room and name. SettingsError when the secret is missing or too short for HS256."""
+    secret = settings.livekit_api_secret.get_secret_value() if settings.livekit_api_secret else ""
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise SettingsError(f"LIVEKIT_API_SECRET has {len(secret)} characters; {MIN_SECRET_BYTES} or more are allowed")
+
+    def mint(room: str, name: str) -> TokenAnswer:
+        token = (
+            AccessToken(settings.livekit_api_key, secret)
+            .with_identity(f"caller-{secrets.token_hex(8)}")
+            .with_name(name)
+            .with_ttl(TTL)
+            .with_grants(_grants(room))
+            .with_room_config(_room_config(settings.agent_name))
+        )
+        return TokenAnswer(
+            server_url=settings.livekit_browser_url,
+            participant_token=token.to_jwt(),
+            room_name=room,
+            participant_name=name,
+        )
+
+    return mint
+
+
+def _grants(room: str) -> VideoGrants:
+    return VideoGrants(
+        room_join=True,
+        room=room,
+        can_publish=True,
+        can_publish_sources=["microphone"],
+        can_subscribe=True,
+        can_publish_data=True,
+    )
+
+
+def _room_config(agent_name: str) -> RoomConfiguration:
+    """`max_participants` counts people; agents come on top."""
+    return RoomConfiguration(
+        agents=[RoomAgentDispatch(agent_name=agent_name)],
+        max_participants=1,
+        empty_timeout=EMPTY_TIMEOUT_S,
+        departure_timeout=DEPARTURE_TIMEOUT_S,
+    )
+
+
+_REFUSALS: dict[Refusal, Callable[[], ApiError]] = {
+    "at_capacity": lambda: ApiError(
+        503, "at_capacity", "All agents are on a call. Please try again in a moment.", retry_after_s=5.0
+    ),
+    "no_agents": lambda: ApiError(
+        503, "no_agents", "No agent is there: the worker is starting or has stopped.", retry_after_s=2.0
+    ),
+}
