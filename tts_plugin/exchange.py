@@ -28,17 +28,29 @@ _STATUS: dict[FailureCode, int] = {
 
 
 class Exchange:
-    """Text up by `feed` and `end`, everything down in `listen`; the deadlines follow both."""
+    """Text up by `feed` and `end`, everything down in `listen`; the deadlines follow both.
 
-    def __init__(self, utterance: Utterance, emitter: tts.AudioEmitter, patience: Patience) -> None:
+    `offset_s`: audio of the segment that came before this utterance.
+    """
+
+    def __init__(
+        self, utterance: Utterance, emitter: tts.AudioEmitter, patience: Patience, offset_s: float = 0.0
+    ) -> None:
         self._utterance = utterance
         self._emitter = emitter
         self._patience = patience
         self._transcript = Transcript()
+        self._offset_s = offset_s
         self._samples = 0
+        self._ended = False
         self._loop = asyncio.get_running_loop()
         self._limit = asyncio.timeout(None)
         self._listening = False
+
+    @property
+    def said_s(self) -> float:
+        """Audio of the segment up to now, in seconds."""
+        return self._offset_s + self._samples / SAMPLE_RATE_HZ
 
     def feed(self, delta: str) -> None:
         self._utterance.feed(delta)
@@ -47,12 +59,16 @@ class Exchange:
         self._keep_deadline()
 
     def end(self) -> None:
+        self._ended = True
         self._utterance.end()
         self._patience.end(self._loop.time())
         self._keep_deadline()
 
-    async def listen(self) -> None:
-        """Until all was said. Raises APITimeoutError when the engine is stuck, else what `as_api_error` makes of it."""
+    async def listen(self) -> str | None:
+        """Until all was said. When the engine gave up waiting for more text first: the text it had not said, maybe "".
+
+        Raises APITimeoutError when the engine is stuck, else what `as_api_error` makes of its failure.
+        """
         try:
             async with self._limit:
                 self._listening = True
@@ -62,12 +78,15 @@ class Exchange:
         except TimeoutError as error:
             raise APITimeoutError(f"the engine is stuck: {self._patience.complaint}") from error
         except (EngineFailed, EngineUnreachable) as error:
+            if isinstance(error, EngineFailed) and error.code == "timed_out" and not self._ended:
+                return self._transcript.unspoken
             raise as_api_error(error) from error
         finally:
             self._listening = False
         if not self._samples:  # said here, because the base class would put the text into its error
             raise APIError("the engine ended the utterance without any audio")
         self._push_words([self._transcript.rest(self._samples / SAMPLE_RATE_HZ)])
+        return None
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Audio):
@@ -84,8 +103,8 @@ class Exchange:
     def _push_words(self, pieces: list[Piece] | list[Piece | None]) -> None:
         for piece in pieces:
             if piece is not None:
-                timed = TimedString(piece.text, start_time=piece.start_s, end_time=piece.end_s)
-                self._emitter.push_timed_transcript(timed)
+                start_s, end_s = self._offset_s + piece.start_s, self._offset_s + piece.end_s
+                self._emitter.push_timed_transcript(TimedString(piece.text, start_time=start_s, end_time=end_s))
 
     def _keep_deadline(self) -> None:
         if self._listening and not self._limit.expired():

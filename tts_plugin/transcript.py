@@ -36,6 +36,10 @@ class Transcript:
     def unspoken_chars(self) -> int:
         return len(self._source.rstrip()) - self._taken
 
+    @property
+    def unspoken(self) -> str:
+        return self._source[self._taken :]
+
     def feed(self, delta: str) -> None:
         self._source += delta
 

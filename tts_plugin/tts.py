@@ -20,7 +20,7 @@ from livekit.agents import (
     tts,
     utils,
 )
-from livekit.agents.types import NOT_GIVEN, NotGivenOr
+from livekit.agents.types import NOT_GIVEN, NotGivenOr, TimedString
 
 from tts_plugin.client import EngineClient, EngineFailed, EngineUnreachable, Utterance
 from tts_plugin.exchange import SAMPLE_RATE_HZ, Exchange, as_api_error, traceparent
@@ -185,48 +185,63 @@ class SynthesizeStream(tts.SynthesizeStream):
     def __init__(self, *, tts: TTS, options: _Options, conn_options: APIConnectOptions) -> None:
         super().__init__(tts=tts, conn_options=conn_options)
         self._voice, self._options = tts, options
+        self._flushed = False
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
-        opening = await self._opening()
-        if not opening:
+        self._flushed = False
+        text, said_s = await self._text_after(None), 0.0
+        if not text.strip():
             _nothing_to_say(output_emitter)
             return
-        async with self._voice._say(self, self._options, self._conn_options.timeout, "realtime") as utterance:
-            output_emitter.initialize(
-                request_id=utterance.id,
-                sample_rate=SAMPLE_RATE_HZ,
-                num_channels=1,
-                mime_type="audio/pcm",
-                stream=True,
-            )
-            output_emitter.start_segment(segment_id=utterance.id)
-            self._mark_started()
-            exchange = Exchange(utterance, output_emitter, _patience(self._options, self._conn_options))
-            exchange.feed(opening)
-            feeding = asyncio.create_task(self._feed(exchange), name=f"vibevoice feed {utterance.id}")
-            try:
-                await exchange.listen()
-            finally:
-                await utils.aio.cancel_and_wait(feeding)
-            output_emitter.end_segment()
+        while text.strip():
+            async with self._voice._say(self, self._options, self._conn_options.timeout, "realtime") as utterance:
+                if not output_emitter.num_segments:
+                    self._begin(output_emitter, utterance.id)
+                exchange = Exchange(utterance, output_emitter, _patience(self._options, self._conn_options), said_s)
+                exchange.feed(text)
+                unsaid = await self._converse(exchange, utterance.id)
+            # A writer may pause for longer than an engine keeps a slot: what follows is a new utterance, one segment.
+            text, said_s = "" if unsaid is None else await self._text_after(unsaid), exchange.said_s
+        if text:
+            output_emitter.push_timed_transcript(TimedString(text, start_time=said_s, end_time=said_s))
+        output_emitter.end_segment()
 
-    async def _opening(self) -> str:
-        """The first text that holds more than white space; "" when none comes. A slot is not taken before."""
-        opening = ""
+    def _begin(self, output_emitter: tts.AudioEmitter, utterance_id: str) -> None:
+        output_emitter.initialize(
+            request_id=utterance_id, sample_rate=SAMPLE_RATE_HZ, num_channels=1, mime_type="audio/pcm", stream=True
+        )
+        output_emitter.start_segment(segment_id=utterance_id)
+        self._mark_started()
+
+    async def _converse(self, exchange: Exchange, utterance_id: str) -> str | None:
+        feeding = asyncio.create_task(self._feed(exchange), name=f"vibevoice feed {utterance_id}")
+        try:
+            return await exchange.listen()
+        finally:
+            await utils.aio.cancel_and_wait(feeding)
+
+    async def _text_after(self, text: str | None) -> str:
+        """`text` with what is written next, once that is more than white space: no slot is taken before."""
         async for delta in self._input_ch:
             if isinstance(delta, str):
-                opening += delta
-                if opening.strip():
-                    return opening
-        return ""
+                text = (text or "") + delta
+                if text.strip():
+                    break
+            elif text is not None:
+                self._flushed = True
+                break
+        return text or ""
 
     async def _feed(self, exchange: Exchange) -> None:
-        # The base class lets no text follow a flush, so the flush is the end.
         try:
-            async for delta in self._input_ch:
-                if not isinstance(delta, str):
-                    return
-                exchange.feed(delta)
+            while not self._flushed:
+                delta = await self._input_ch.recv()
+                if isinstance(delta, str):
+                    exchange.feed(delta)
+                else:
+                    self._flushed = True  # the base class lets no text follow the flush of some
+        except utils.aio.ChanClosed:
+            pass
         finally:
             exchange.end()
 

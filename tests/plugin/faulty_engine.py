@@ -8,7 +8,21 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
-from tts_plugin.protocol import Audio, Cancel, Done, Down, End, Failed, FailureCode, Hello, Say, Started, Text
+from tts_plugin.protocol import (
+    Audio,
+    Cancel,
+    Done,
+    Down,
+    End,
+    Failed,
+    FailureCode,
+    Hello,
+    Say,
+    Started,
+    Text,
+    Word,
+    Words,
+)
 from tts_plugin.wire import decode_up, encode, encode_audio
 
 SAMPLE_RATE_HZ = 24_000
@@ -23,6 +37,7 @@ class Line:
     request: web.Request
     text: str = ""
     cancelled: bool = False
+    failed: bool = False
     sent_samples: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -50,6 +65,17 @@ async def speak(line: Line) -> None:
     await line.ended.wait()
     await line.audio(0.5)
     await line.done()
+
+
+async def starve(line: Line) -> None:
+    """Says the first word, then gives up on the writer."""
+    await line.start()
+    while "Hello" not in line.text:
+        await asyncio.sleep(0.01)
+    await line.send(Words(line.say.id, (Word("Hello", 0.0, 0.3, 0, 5),)))
+    await line.audio(0.3)
+    await line.send(Failed(line.say.id, "timed_out", "no text came"))
+    line.failed = True
 
 
 async def silent(line: Line) -> None:

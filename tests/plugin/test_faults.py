@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from ear import ONE_TRY, Witness, hear_stream, hear_text
+from ear import ONE_TRY, Heard, Witness, hear_stream, hear_text, until
 from faulty_engine import (
     FaultyEngine,
     Line,
@@ -20,6 +20,7 @@ from faulty_engine import (
     say_nothing,
     silent,
     speak,
+    starve,
     wrong_rate,
 )
 from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APIStatusError, APITimeoutError, tts
@@ -116,6 +117,25 @@ async def test_a_writer_who_pauses_longer_than_every_deadline_is_no_error() -> N
                 stream.end_input()
                 assert sum([event.frame.duration async for event in stream]) == pytest.approx(0.5, abs=0.02)
         assert engine.lines[0].text == "Let me think about it."
+
+
+@pytest.mark.parametrize("ending", [" again.", " \n"])
+async def test_a_writer_who_outlasts_the_engines_patience_goes_on_in_the_same_segment(ending: str) -> None:
+    async with FaultyEngine(starve, speak) as engine, voice_of(engine) as voice:
+        witness, heard = Witness(voice), Heard()
+        async with voice.stream(conn_options=ONE_TRY) as stream:
+            stream.push_text("Hello ")
+            await until(lambda: engine.lines and engine.lines[0].failed)
+            stream.push_text(ending)
+            stream.end_input()
+            async for event in stream:
+                heard.take(event)
+    assert heard.text == f"Hello {ending}"
+    assert [line.text for line in engine.lines[1:]] == ([f" {ending}"] if ending.strip() else [])
+    assert heard.duration_s == pytest.approx(0.8 if ending.strip() else 0.3, abs=0.03)
+    assert heard.words[-1].start_time >= 0.3
+    assert len(heard.segment_ids) == len(witness.metrics) == 1
+    assert not witness.errors
 
 
 async def test_a_timed_out_utterance_is_cancelled_at_the_engine() -> None:
