@@ -85,7 +85,7 @@ def server(settings: Settings) -> uvicorn.Server:
 def run(settings: Settings) -> None:
     """Serve on HOST and HTTP_PORT until SIGTERM or SIGINT."""
     require_loopback(settings.host)
-    listener = _listen(settings.host, settings.http_port)
+    listener = listen(settings.host, settings.http_port)
     serving = server(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after a clean end
@@ -93,10 +93,17 @@ def run(settings: Settings) -> None:
     serving.run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. SettingsError when the port cannot be had."""
+    # asyncio switches Nagle's algorithm off only where the protocol is named: without it each answer waits 40 ms.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host.strip("[]"), port), family=family, backlog=512)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), port))
+        listener.listen(512)
     except OSError as error:
+        listener.close()
         why = "in use by another program" if error.errno == errno.EADDRINUSE else error.strerror
         raise SettingsError(f"HTTP_PORT is {port}: {why}; end that program or set HTTP_PORT to a free port") from None
+    return listener

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from worker.api.errors import ApiError, answer
 
 BODY_TIMEOUT_S = 10.0
+DRAIN_BYTES = 16 * 1024 * 1024
+DRAIN_TIMEOUT_S = 2.0
 
 
 class BodyLimit:
@@ -41,10 +44,6 @@ async def _take_in(scope: Scope, receive: Receive, limit: int) -> Message | None
     headers = dict(scope["headers"])
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise ApiError(415, "unsupported_encoding", "Content-Encoding is not taken; send the body as it is.")
-    too_large = ApiError(413, "too_large", f"The body may have {limit} bytes.")
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length[:20]) > limit:
-        raise too_large
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -54,11 +53,22 @@ async def _take_in(scope: Scope, receive: Receive, limit: int) -> Message | None
                     return None
                 body += message.get("body", b"")
                 if len(body) > limit:
-                    raise too_large
+                    await _drain(receive, message)
+                    raise ApiError(413, "too_large", f"The body may have {limit} bytes.")
                 if not message.get("more_body", False):
                     return {"type": "http.request", "body": bytes(body), "more_body": False}
     except TimeoutError:
         raise ApiError(408, "too_slow", f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from None
+
+
+async def _drain(receive: Receive, message: Message) -> None:
+    """Throw the rest away, within bounds: a connection closed on unread bytes is reset, and the answer is lost."""
+    left_bytes = DRAIN_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_TIMEOUT_S):
+            while message.get("more_body", False) and left_bytes > 0:
+                message = await receive()
+                left_bytes -= len(message.get("body", b""))
 
 
 def _replay(first: Message, receive: Receive) -> Receive:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -119,7 +119,9 @@ def _allowed(request: Request, error: Mapping[str, Any]) -> str:
         case "string_too_short":
             return f"at least {limits['min_length']} characters"
         case "string_pattern_mismatch":
-            return f"text like {limits['pattern']}"
+            return f"text that matches {limits['pattern']}"
+        case "value_error":
+            return str(limits["error"])
         case _:
             return str(error["msg"])
 
@@ -127,7 +129,8 @@ def _allowed(request: Request, error: Mapping[str, Any]) -> str:
 def _fields(request: Request) -> list[str]:
     body = getattr(request.scope.get("route"), "body_field", None)
     model = getattr(getattr(body, "field_info", None), "annotation", None)
-    return sorted(getattr(model, "model_fields", {}))
+    models = get_args(model) or (model,)  # a body that may be left out is a union with None
+    return sorted(name for m in models for name in getattr(m, "model_fields", {}))
 
 
 def _shown(value: Any) -> Any:
