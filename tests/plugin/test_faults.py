@@ -262,6 +262,15 @@ async def test_the_fallback_adapter_goes_to_the_second_engine_when_the_first_is_
     assert heard.text == "".join(TEXT)
 
 
+async def test_the_fallback_adapter_goes_to_the_second_engine_when_the_first_is_mute() -> None:
+    async with FaultyEngine(silent) as mute, FaultyEngine(speak) as well:
+        async with voice_of(mute, first_audio_timeout_s=0.3) as first, voice_of(well) as second:
+            both = tts.FallbackAdapter([first, second], max_retry_per_tts=0)
+            heard = await hear_stream(both, TEXT)
+            await both.aclose()
+    assert heard.text == "".join(TEXT)
+
+
 async def test_an_engine_that_comes_back_is_used_again() -> None:
     async with FaultyEngine(die_at_once, speak) as engine, voice_of(engine) as voice:
         with pytest.raises(APIConnectionError):
