@@ -1,8 +1,8 @@
 """The acoustic decoder: latents in, samples out, a few columns of the past carried from call to call.
 
-Written channels-last, with every dense convolution as one matrix product: a transposed convolution whose kernel is twice
-its stride needs one column of the past (the reference keeps and recomputes all of the kernel's). The state is a flat
-tuple of tensors with a row per utterance, so joining and leaving a batch is indexing. Zeros are silence before the start.
+Written channels-last, with every dense convolution as one matrix product: a transposed convolution whose kernel is
+twice its stride needs one column of the past (the reference keeps and recomputes all of the kernel's). The state is a
+flat tuple of tensors with a row per utterance, so joining and leaving a batch is indexing. Zeros mean a fresh start.
 Source: VibeVoice's modular_vibevoice_tokenizer.py.
 """
 
@@ -42,7 +42,7 @@ class AcousticDecoder(nn.Module):
         return tuple(like.new_zeros((rows, *shape)) for shape in self.state_shapes)
 
     def forward(self, latents: Tensor, state: State) -> tuple[Tensor, State]:
-        """latents [B, T, latent], unscaled; returns samples [B, T * samples_per_latent], not limited to ±1, and the state."""
+        """latents [B, T, latent], unscaled; returns samples [B, T * samples_per_latent] (may exceed ±1) and state."""
         past, after = iter(state), list[Tensor]()
         x = self.stem(latents, next(past), after)
         for index, stage in enumerate(self.stages):
@@ -69,7 +69,7 @@ class CausalConv(nn.Module):
 
 
 class Upsampler(nn.Module):
-    """A transposed convolution of kernel 2 * stride: weight [stride * out, 2 * in], for this column and the one before."""
+    """A transposed convolution of kernel 2 * stride; weight [stride * out, 2 * in]: this column, the one before."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Upsampler(nn.Module):
         window = torch.cat((past, x), dim=1)
         after.append(window[:, -1:])
         spread = functional.linear(torch.cat((x, window[:, :-1]), dim=-1), self.weight)  # [B, T, stride * out]
-        return spread.unflatten(-1, (-1, self.outputs)).flatten(1, 2) + self.bias  # [B, T * stride, out]
+        return spread.reshape(len(x), -1, self.outputs) + self.bias  # [B, T * stride, out]
 
 
 class Block(nn.Module):

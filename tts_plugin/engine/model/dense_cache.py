@@ -1,4 +1,4 @@
-"""The simplest KV cache: one block of memory, a row per branch, as long as the longest may get. For the oracle and tests."""
+"""The simplest KV cache: one block of memory, a row per branch, as long as the longest may get. For the oracle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tts_plugin.engine.model.voice import Prefix
 
 
 class DenseCache:
-    """keys and values [layers, rows, kv_heads, capacity, head_dim]; a position that was not written is never attended."""
+    """keys and values [layers, rows, kv_heads, capacity, head_dim]; what was not written is never attended."""
 
     def __init__(self, config: LanguageConfig, layers: int, rows: int, capacity: int, like: Tensor) -> None:
         shape = (layers, rows, config.kv_heads, capacity, config.head_dim)

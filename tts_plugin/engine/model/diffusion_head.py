@@ -8,7 +8,7 @@ Source: VibeVoice's modular_vibevoice_diffusion_head.py.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ class DiffusionHead(nn.Module):
     def modulate(self, condition: Tensor, times: Tensor) -> Modulation:
         """condition [B, hidden], times [steps, hidden] from embed_times."""
         mixed = functional.silu(self.cond_proj(condition) + times[:, None])  # [steps, B, hidden]
-        layers = tuple(layer.adaLN_modulation(mixed) for layer in self.layers)
+        layers = tuple(cast(HeadLayer, layer).adaLN_modulation(mixed) for layer in self.layers)
         return Modulation(layers, self.final_layer.adaLN_modulation(mixed))
 
     def forward(self, latent: Tensor, modulation: Modulation) -> Tensor:

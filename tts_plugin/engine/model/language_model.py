@@ -78,7 +78,7 @@ class SelfAttention(nn.Module):
         return out
 
     def heads(self, flat: Tensor) -> Tensor:
-        return flat.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, T, n * d] → [B, n, T, d]
+        return flat.view(*flat.shape[:2], -1, self.head_dim).transpose(1, 2)  # [B, T, n * d] → [B, n, T, d]
 
 
 class GatedMLP(nn.Module):

@@ -44,7 +44,7 @@ def load_folder(folder: Path, device: torch.device, dtype: torch.dtype) -> Netwo
     """Loads config.json and model.safetensors of a folder. Raises WrongCheckpoint."""
     if not (folder / "model.safetensors").exists() and (folder / "model.safetensors.index.json").exists():
         raise WrongCheckpoint(
-            f"{folder} holds weights in several files, as the larger VibeVoice models do; expected one model.safetensors"
+            f"{folder} holds weights in several files, as larger VibeVoice models do; expected one model.safetensors"
         )
     return load(folder / "config.json", folder / "model.safetensors", device, dtype)
 
