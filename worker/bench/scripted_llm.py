@@ -41,6 +41,7 @@ class Request:
     last_delta_s: float | None = None
     sent: str = ""
     finished: bool = False
+    abandoned: bool = False  # nobody waited for the rest
 
     @property
     def user_text(self) -> str:
@@ -135,17 +136,25 @@ async def _stream(
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(http)
+    try:
+        await _send_deltas(response, request, reply, deltas)
+    except (asyncio.CancelledError, ConnectionError):
+        request.abandoned = True
+        raise
+    await _event(response, [{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    if include_usage:
+        await _event(response, [], usage=_usage(len(deltas)))
+    await response.write(b"data: [DONE]\n\n")
+    return response
+
+
+async def _send_deltas(response: web.StreamResponse, request: Request, reply: Reply, deltas: list[str]) -> None:
     async for delta in _paced(deltas, reply):
         await _event(response, [{"index": 0, "delta": {"role": "assistant", "content": delta}, "finish_reason": None}])
         request.last_delta_s = time.monotonic()
         request.first_delta_s = request.first_delta_s or request.last_delta_s
         request.sent += delta
     request.finished = True
-    await _event(response, [{"index": 0, "delta": {}, "finish_reason": "stop"}])
-    if include_usage:
-        await _event(response, [], usage=_usage(len(deltas)))
-    await response.write(b"data: [DONE]\n\n")
-    return response
 
 
 async def _paced(deltas: list[str], reply: Reply) -> AsyncIterator[str]:
