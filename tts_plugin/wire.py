@@ -144,6 +144,8 @@ def _check_scalar(value: Any, hint: type[Any], where: str) -> Any:
         raise ProtocolError(f"{where} must be {hint.__name__}, got {type(value).__name__}")
     if where.endswith(".id") and len(value.encode("utf-8", "surrogatepass")) > MAX_ID_CHARS:
         raise ProtocolError(f"{where} has {len(value)} characters; at most {MAX_ID_CHARS} bytes are allowed")
+    if where.endswith(".id") and not value.isprintable():
+        raise ProtocolError(f"{where} is {value!r:.40}; only printable characters are allowed")
     if hint is int and where.endswith(".samples") and value < 0:
         raise ProtocolError(f"{where} is {value}; it cannot be negative")
     return value

@@ -64,7 +64,7 @@ class Utterance(Protocol):
 
 
 class Backend(Protocol):
-    """A voice engine. `emit` gets `Started`, then `Audio` and `Words`, and in the end exactly one `Done` or `Failed`."""
+    """A voice engine. `emit` gets `Started`, then `Audio` and `Words`, and at last exactly one `Done` or `Failed`."""
 
     name: str
     sample_rate_hz: int

@@ -1,0 +1,87 @@
+"""What an engine process tells Prometheus. One registry per server; the back-end's figures are read when scraped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tts_plugin.engine.backend import Backend, Emit, Event, Refused, Utterance
+from tts_plugin.protocol import Done, Failed, Say
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_FIRST_AUDIO_BUCKETS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 5.0)
+_DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class EngineMetrics:
+    """Counts utterances by how they ended; `status` is done, cancelled or a failure code."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.registry = CollectorRegistry()
+        self._duration = Histogram(
+            "tts_request_duration_seconds",
+            "From admission to the end of an utterance.",
+            buckets=_DURATION_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._first_audio = Histogram(
+            "tts_time_to_first_audio_seconds",
+            "From the first text of an utterance to its first audio.",
+            buckets=_FIRST_AUDIO_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "tts_requests", "Utterances, by how they ended.", labelnames=("status",), registry=self.registry
+        )
+        self.registry.register(_BackendCollector(backend))
+
+    def admit(self, say: Say, emit: Emit) -> Utterance:
+        """As Backend.admit, counted."""
+        started = time.monotonic()
+
+        def counted(event: Event) -> None:
+            if isinstance(event, Done | Failed):
+                self._count_end(event, time.monotonic() - started)
+            emit(event)
+
+        try:
+            return self._backend.admit(say, counted)
+        except Refused as refused:
+            self._requests.labels(refused.code).inc()
+            raise
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+    def _count_end(self, event: Done | Failed, seconds: float) -> None:
+        self._duration.observe(seconds)
+        if isinstance(event, Failed):
+            self._requests.labels(event.code).inc()
+            return
+        self._requests.labels("cancelled" if event.cancelled else "done").inc()
+        if event.stats.ttfa_s is not None:
+            self._first_audio.observe(event.stats.ttfa_s)
+
+
+class _BackendCollector(Collector):
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def collect(self) -> Iterable[Metric]:
+        now = self._backend.statistics()
+        yield GaugeMetricFamily("tts_slots", "Utterances that may be said at once.", now.slots)
+        yield GaugeMetricFamily("tts_active_utterances", "Utterances being said.", now.active)
+        yield GaugeMetricFamily("tts_model_load_time_seconds", "What loading the voice took.", now.model_load_s)
+        yield GaugeMetricFamily("tts_step_age_seconds", "Since the engine last did anything.", now.last_step_age_s)
+        yield CounterMetricFamily("tts_underrun", "Times a listener ran dry.", now.underruns_total)
+        yield CounterMetricFamily("tts_audio_seconds", "Seconds of speech sent.", now.audio_s_total)
+        yield CounterMetricFamily("tts_compute_seconds", "Seconds of computing for it.", now.compute_s_total)
+        info = GaugeMetricFamily("tts_engine_info", "Which engine speaks.", labels=("backend", "device", "dtype"))
+        info.add_metric((now.backend, now.device, now.dtype), 1)
+        yield info
