@@ -31,8 +31,9 @@ from livekit.agents import (
     room_io,
 )
 from livekit.agents.voice.agent_session import SessionConnectOptions
-from livekit.plugins import silero, vibevoice
+from livekit.plugins import silero
 
+from tts_plugin import plugin as vibevoice
 from worker import agent_file, logs, providers
 from worker.agent_file import AgentFile
 from worker.job_link import JobLink

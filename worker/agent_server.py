@@ -87,7 +87,7 @@ class Worker:
             load_fnc=lambda: self._admission.load,
             load_threshold=math.inf,  # LiveKit's own estimate refuses bursts; admission is exact
             setup_fnc=prepare_process,
-            preload_modules=["worker.agent", "livekit.plugins.vibevoice"],
+            preload_modules=["worker.agent"],
             num_idle_processes=max(1, min(self._admission.capacity, MAX_IDLE_PROCESSES)),
             initialize_process_timeout=60.0,
             drain_timeout=settings.drain_timeout,
