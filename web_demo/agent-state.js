@@ -6,11 +6,11 @@ export const STATE_ATTRIBUTE = "lk.agent.state";
 /** @typedef {"absent" | "initializing" | "idle" | "listening" | "thinking" | "speaking"} AgentState */
 
 const WORDS = {
-  absent: "Calling the agent …",
-  initializing: "The agent is getting ready …",
+  absent: "Calling the agent…",
+  initializing: "The agent is getting ready…",
   idle: "The agent is ready",
   listening: "Listening",
-  thinking: "Thinking …",
+  thinking: "Thinking…",
   speaking: "Speaking",
 };
 
@@ -31,7 +31,7 @@ export function stateWords(state) {
 
 /** @param {AgentState} state @param {"on" | "muted" | "off"} microphone */
 export function stateHint(state, microphone) {
-  if (state === "speaking") return microphone === "on" ? "Cut in by speaking, or press Escape." : "Press Escape to cut in.";
+  if (state === "speaking") return microphone === "on" ? "Cut in by speaking, or press Interrupt." : "Press Interrupt to cut in.";
   if (!isReachable(state)) return "This takes a moment.";
   if (microphone === "muted") return "You are muted. Unmute to speak, or type.";
   if (microphone === "off") return "Your microphone is off. Type to the agent.";

@@ -10,13 +10,13 @@ const DEFAULT_RETRY_S = 5;
 
 /**
  * @returns {Promise<Ticket>}
- * @throws {Problem} "at-capacity" (with retryAfterS), "refused" or "service-unreachable"
+ * @throws {Problem} "at-capacity" or "no-agents" (with retryAfterS), "refused" or "service-unreachable"
  */
 export async function requestTicket() {
   const response = await post();
   const body = await response.json().catch(() => ({}));
   if (response.ok && body.server_url && body.participant_token) return body;
-  if (response.status === 503) throw new Problem("at-capacity", { retryAfterS: retryAfter(response, body) });
+  if (response.status === 503) throw new Problem(busyKind(body), { retryAfterS: retryAfter(response, body) });
   throw new Problem("refused", { detail: String(body.message ?? `The service answered ${response.status}.`) });
 }
 
@@ -31,6 +31,11 @@ async function post() {
   } catch {
     throw new Problem("service-unreachable");
   }
+}
+
+/** @param {{code?: string}} body */
+function busyKind(body) {
+  return body.code === "no_agents" ? "no-agents" : "at-capacity";
 }
 
 /** @param {Response} response @param {{retry_after_s?: number}} body @returns {number} whole seconds, 1 to 60 */

@@ -10,7 +10,37 @@ export function wakeLevels() {
   context.resume().catch(() => {});
 }
 
-export class Level {
+/** Both sides of a call. */
+export class Levels {
+  /** @type {Level | null} */
+  #agent = null;
+  /** @type {Level | null} */
+  #you = null;
+
+  /** @returns {{agent: number, you: number}} RMS now */
+  get now() {
+    return { agent: this.#agent?.rms ?? 0, you: this.#you?.rms ?? 0 };
+  }
+
+  /** @param {MediaStreamTrack | undefined} track */
+  followAgent(track) {
+    this.#agent?.close();
+    this.#agent = track ? new Level(track) : null;
+  }
+
+  /** @param {MediaStreamTrack | undefined} track */
+  followYou(track) {
+    this.#you?.close();
+    this.#you = track ? new Level(track) : null;
+  }
+
+  close() {
+    this.followAgent(undefined);
+    this.followYou(undefined);
+  }
+}
+
+class Level {
   #analyser;
   #source;
   #samples;

@@ -13,13 +13,15 @@ export class Notices {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.#root = root;
+    // The conversation makes room for the notices (see conversation.css), so that the line to type in stays in view.
+    new ResizeObserver(() => document.body.style.setProperty("--notices", `${root.offsetHeight}px`)).observe(root);
   }
 
   /**
    * Shows a notice, or replaces the one of the same kind.
-   * @param {string} kind @param {{detail?: string, actions?: Action[], forMs?: number}} [options]
+   * @param {string} kind @param {{detail?: string, actions?: Action[], forMs?: number, dismissible?: boolean}} [options]
    */
-  show(kind, { detail, actions = [], forMs } = {}) {
+  show(kind, { detail, actions = [], forMs, dismissible = true } = {}) {
     this.clear(kind);
     const words = wordsFor(kind);
     const notice = element("div", `notice ${words.tone}`);
@@ -27,7 +29,9 @@ export class Notices {
     notice.setAttribute("role", words.tone === "good" || words.tone === "info" ? "status" : "alert");
     const text = element("div", "text");
     text.append(element("strong", "", words.title), element("p", "advice", detail ?? words.advice));
-    notice.append(text, this.#buttons(kind, actions));
+    notice.append(text);
+    if (actions.length) notice.append(row(actions));
+    if (dismissible) notice.append(this.#dismissal(kind));
     this.#shown.set(kind, notice);
     this.#root.append(notice);
     if (forMs) setTimeout(() => this.#shown.get(kind) === notice && this.clear(kind), forMs);
@@ -54,13 +58,19 @@ export class Notices {
     return [...this.#shown.keys()];
   }
 
-  /** @param {string} kind @param {Action[]} actions */
-  #buttons(kind, actions) {
-    const row = element("div", "actions");
-    for (const { label, run } of actions) row.append(button(label, run));
-    row.append(button("Dismiss", () => this.clear(kind), "quiet"));
-    return row;
+  /** @param {string} kind */
+  #dismissal(kind) {
+    const made = button("×", () => this.clear(kind), "quiet dismiss");
+    made.setAttribute("aria-label", "Dismiss");
+    return made;
   }
+}
+
+/** @param {Action[]} actions */
+function row(actions) {
+  const made = element("div", "actions");
+  made.append(...actions.map(({ label, run }) => button(label, run)));
+  return made;
 }
 
 /** @param {string} label @param {() => void} run */

@@ -1,25 +1,25 @@
 // @ts-check
 /** One page, one call at a time: starts it, follows its events, and says what went wrong. */
 
+import { AgentWatch } from "./agent-watch.js";
 import { Call } from "./call.js";
 import { Clock } from "./clock.js";
 import { Devices } from "./devices.js";
 import { requestTicket } from "./join.js";
-import { Level, wakeLevels } from "./level.js";
-import { openMicrophone } from "./microphone.js";
+import { Levels, wakeLevels } from "./level.js";
+import { openMicrophoneWithin } from "./microphone.js";
 import { Notices } from "./notices.js";
 import { Orb } from "./orb.js";
 import { Problem } from "./problems.js";
-import { Retry } from "./retry.js";
 import { Transcript } from "./transcript.js";
 import { find, render } from "./view.js";
+import { WaitingLine } from "./waiting-line.js";
 import { Waterfall } from "./waterfall.js";
 
 /** @typedef {import("./microphone.js").Client} Client */
 /** @typedef {import("./microphone.js").LocalAudioTrack} LocalAudioTrack */
 
 const MICROPHONE_PATIENCE_MS = 20_000;
-const AGENT_PATIENCE_MS = 6_000;
 const BRIEF_MS = 4_000;
 
 export class Page {
@@ -27,15 +27,10 @@ export class Page {
   #phase = "idle";
   /** @type {Call | null} */
   #call = null;
-  /** @type {Level | null} */
-  #agentLevel = null;
-  /** @type {Level | null} */
-  #yourLevel = null;
+  #levels = new Levels();
   #reconnecting = false;
   #attempt = 0; // a new attempt or a hang-up makes the waits of the one before void
   #counts = { calls: 0, turns: 0, interrupts: 0, reconnects: 0 };
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #agentTimer;
 
   #client;
   #notices = new Notices(find("notices"));
@@ -43,7 +38,8 @@ export class Page {
   #waterfall = new Waterfall(find("turns"), find("legend"));
   #clock = new Clock(find("clock"));
   #orb = new Orb(find("orb"), () => this.levels);
-  #retry = new Retry((words) => this.#notices.update("at-capacity", words), () => this.#join());
+  #line = new WaitingLine(this.#notices, () => this.#join());
+  #watch = new AgentWatch(this.#notices, () => this.#callAgain());
   #devices = new Devices(find("devices"), { audioinput: find("microphone"), audiooutput: find("speaker") });
 
   /** @param {Promise<Client>} client rejects with a Problem */
@@ -69,7 +65,7 @@ export class Page {
 
   /** RMS of both sides now. */
   get levels() {
-    return { agent: this.#agentLevel?.rms ?? 0, you: this.microphone === "on" ? (this.#yourLevel?.rms ?? 0) : 0 };
+    return this.#levels.now;
   }
 
   get counts() {
@@ -86,7 +82,7 @@ export class Page {
 
   /** To be called in a click. */
   async join() {
-    this.#retry.stop();
+    this.#line.leave();
     wakeLevels();
     await this.#join();
   }
@@ -124,7 +120,7 @@ export class Page {
     try {
       const [client, ticket] = await Promise.all([this.#client, requestTicket()]);
       if (attempt !== this.#attempt) return;
-      this.#notices.clear("at-capacity");
+      this.#line.leave();
       // Before connecting: nobody should be greeted while reading the browser's question.
       const microphone = await this.#askForMicrophone(client);
       if (attempt !== this.#attempt) return microphone?.stop();
@@ -135,7 +131,7 @@ export class Page {
   }
 
   #begin() {
-    for (const kind of this.#notices.kinds) if (kind !== "at-capacity" && kind !== "insecure-page") this.#notices.clear(kind);
+    for (const kind of this.#notices.kinds) if (!this.#line.owns(kind)) this.#notices.clear(kind);
     this.#enter("joining");
   }
 
@@ -153,23 +149,22 @@ export class Page {
 
   /** Never fails: without a microphone the call goes on by typing. @param {Client} client @returns {Promise<LocalAudioTrack | null>} */
   async #askForMicrophone(client) {
-    const opening = openMicrophone(client, this.#devices.microphoneId);
     try {
-      const opened = await Promise.race([opening, pause(MICROPHONE_PATIENCE_MS)]);
-      if (!opened) this.#awaitLateMicrophone(opening);
-      return opened ?? null;
+      const { track, late } = await openMicrophoneWithin(client, this.#devices.microphoneId, MICROPHONE_PATIENCE_MS);
+      if (late) this.#awaitLateMicrophone(late);
+      return track;
     } catch (problem) {
       this.#showMicrophoneProblem(problem);
       return null;
     }
   }
 
-  /** @param {Promise<LocalAudioTrack>} opening */
-  async #awaitLateMicrophone(opening) {
+  /** @param {Promise<LocalAudioTrack>} late */
+  async #awaitLateMicrophone(late) {
     const attempt = this.#attempt;
     this.#notices.show("microphone-unanswered");
     try {
-      const track = await opening;
+      const track = await late;
       if (attempt === this.#attempt && this.#call) await this.#call.publish(track);
       else track.stop();
     } catch (problem) {
@@ -196,11 +191,11 @@ export class Page {
         this.#render();
       });
     on("connected", () => this.#start());
-    on("agent", ({ state }) => this.#seeAgent(state));
-    on("agent-left", () => this.#notices.show("agent-left", { actions: [this.#callAgain] }));
+    on("agent", ({ state }) => this.#watch.see(state));
+    on("agent-left", () => this.#watch.seeLeave());
     on("words", (words) => this.#transcript.put(words));
     on("turn", (turn) => this.#seeTurn(turn));
-    on("voice", ({ track }) => this.#hearAgent(track));
+    on("voice", ({ track }) => this.#levels.followAgent(track));
     on("sound", ({ blocked }) => this.#seeSound(blocked));
     on("microphone", () => this.#seeMicrophone());
     on("reconnecting", () => this.#seeDrop());
@@ -216,32 +211,12 @@ export class Page {
     this.#enter("live");
     this.#clock.start();
     this.#orb.start();
-    this.#waitForAgent();
+    this.#watch.start();
   }
 
-  #waitForAgent() {
-    clearTimeout(this.#agentTimer);
-    this.#agentTimer = setTimeout(() => {
-      if (this.#phase !== "live" || this.agentState !== "absent") return;
-      const keepWaiting = { label: "Keep waiting", run: () => this.#keepWaiting() };
-      this.#notices.show("no-agent", { actions: [this.#callAgain, keepWaiting] });
-    }, AGENT_PATIENCE_MS);
-  }
-
-  #keepWaiting() {
-    this.#notices.clear("no-agent");
-    this.#waitForAgent();
-  }
-
-  get #callAgain() {
-    return { label: "Call again", run: () => this.hangUp().then(() => this.join()) };
-  }
-
-  /** @param {string} state */
-  #seeAgent(state) {
-    if (state === "absent") return;
-    this.#notices.clear("no-agent");
-    this.#notices.clear("agent-left");
+  async #callAgain() {
+    await this.hangUp();
+    await this.join();
   }
 
   /** @param {import("./waterfall.js").Turn} turn */
@@ -251,16 +226,9 @@ export class Page {
     if (this.#waterfall.add(turn)) document.body.dataset.turns = "some";
   }
 
-  /** @param {MediaStreamTrack} track */
-  #hearAgent(track) {
-    this.#agentLevel?.close();
-    this.#agentLevel = new Level(track);
-  }
-
   #seeMicrophone() {
-    this.#yourLevel?.close();
     const track = this.#call?.microphoneTrack;
-    this.#yourLevel = track ? new Level(track) : null;
+    this.#levels.followYou(track);
     if (!track) this.#showMicrophoneProblem(new Problem("microphone-missing"));
   }
 
@@ -295,15 +263,14 @@ export class Page {
 
   /** Lets go of everything that belonged to the call. */
   #drop() {
-    clearTimeout(this.#agentTimer);
-    this.#agentLevel?.close();
-    this.#yourLevel?.close();
-    this.#agentLevel = this.#yourLevel = this.#call = null;
+    this.#watch.stop();
+    this.#levels.close();
+    this.#call = null;
     this.#reconnecting = false;
     this.#clock.stop();
     this.#orb.stop();
     this.#devices.close();
-    for (const kind of this.#notices.kinds) if (kind !== "insecure-page") this.#notices.clear(kind);
+    this.#notices.clearAll();
   }
 
   /** @param {unknown} problem what kept the call from beginning */
@@ -314,21 +281,8 @@ export class Page {
       this.#notices.show("connect-failed");
       throw problem; // a fault of this page: the console shall show it
     }
-    if (problem.kind === "at-capacity") return this.#waitForLine(problem.retryAfterS);
+    if (problem.kind === "at-capacity" || problem.kind === "no-agents") return this.#line.hold(problem.kind, problem.retryAfterS);
     this.#notices.show(problem.kind, { detail: problem.detail });
-  }
-
-  /** @param {number} seconds */
-  #waitForLine(seconds) {
-    const tryNow = { label: "Try now", run: () => void this.join() };
-    const stop = { label: "Stop trying", run: () => this.#stopTrying() };
-    if (!this.#notices.kinds.includes("at-capacity")) this.#notices.show("at-capacity", { actions: [tryNow, stop] });
-    this.#retry.start(seconds);
-  }
-
-  #stopTrying() {
-    this.#retry.stop();
-    this.#notices.clear("at-capacity");
   }
 
   /** @param {unknown} problem */
@@ -364,9 +318,4 @@ export class Page {
       length: this.#clock.text,
     });
   }
-}
-
-/** @param {number} ms @returns {Promise<undefined>} */
-function pause(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -18,7 +18,7 @@ export const WORDS = {
   "microphone-denied": {
     title: "The microphone is blocked",
     advice:
-      "Allow it for this page in the address bar of your browser (and in the privacy settings of your system), then turn it on here. Until then, type: the call goes on.",
+      "Allow it in your browser’s address bar, then turn it on here. Until then, type: the call goes on.",
   },
   "microphone-missing": {
     title: "No microphone was found",
@@ -53,6 +53,7 @@ export const WORDS = {
   },
   refused: { title: "The call was refused", advice: "", tone: "bad" },
   "at-capacity": { title: "All lines are busy", advice: "Every agent is in a call right now." },
+  "no-agents": { title: "No agent is on duty", advice: "It may still be starting." },
   "connect-failed": {
     title: "The call could not be connected",
     advice: "The call server did not answer, or your network blocks calls. Try again, or try another network.",
@@ -66,7 +67,7 @@ export const WORDS = {
     title: "The agent has left the call",
     advice: "Another one may take over. Wait a moment, or call again.",
   },
-  reconnecting: { title: "The connection dropped", advice: "Reconnecting …" },
+  reconnecting: { title: "The connection dropped", advice: "Reconnecting…" },
   reconnected: { title: "You are connected again", advice: "", tone: "good" },
   "connection-lost": {
     title: "The connection was lost",

@@ -45,7 +45,10 @@ export class Transcript {
   /** Marks the agent's last line as cut off by the caller. */
   markInterrupted() {
     const last = [...this.#lines.values()].findLast((line) => line.speaker === "agent");
-    if (last) last.note.textContent = "Interrupted";
+    if (!last) return;
+    const wasAtEnd = this.#isAtEnd;
+    last.note.textContent = "Interrupted";
+    if (wasAtEnd) this.#toEnd();
   }
 
   clear() {

@@ -50,9 +50,9 @@ function wordsOf({ phase, agent, microphone, reconnecting, length }) {
   if (phase === "idle") {
     return { state: "Talk with the agent", hint: "Speak or type. It answers aloud, and you can cut in at any time." };
   }
-  if (phase === "joining") return { state: "Connecting …", hint: "Your browser may ask for the microphone." };
+  if (phase === "joining") return { state: "Connecting…", hint: "Your browser may ask for the microphone." };
   if (phase === "ended") return { state: "Call ended", hint: `It lasted ${length}.` };
-  if (reconnecting) return { state: "Reconnecting …", hint: "The call goes on as soon as you are back." };
+  if (reconnecting) return { state: "Reconnecting…", hint: "The call goes on as soon as you are back." };
   return { state: stateWords(agent), hint: stateHint(agent, microphone) };
 }
 

@@ -8,10 +8,10 @@ const KEPT = 5;
 const START = "user_stopped";
 const LABELS = {
   transcript: "Understand your words",
-  turn_committed: "Be sure you are done",
+  turn_committed: "Know you are done",
   llm_first: "Think of the first words",
-  voice_first: "Find the voice",
-  speaking: "Begin to play",
+  voice_first: "Make the first sound",
+  speaking: "Start to play",
 };
 
 export class Waterfall {
