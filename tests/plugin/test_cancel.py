@@ -57,15 +57,19 @@ async def test_two_hundred_streams_closed_at_any_moment_leave_nothing(voice: vib
 
     async def lane(count: int) -> None:
         for _ in range(count):
-            stream = voice.stream(conn_options=ONE_TRY)
-            for delta in LONG[: dice.randrange(len(LONG))].split(" "):
-                stream.push_text(delta + " ")
-                if dice.random() < 0.02:
-                    break
-            if dice.random() < 0.5:
-                stream.end_input()
+            text = LONG[: dice.randrange(len(LONG))]
+            if dice.random() < 0.2:
+                stream = voice.synthesize(text, conn_options=ONE_TRY)
+            else:
+                stream = voice.stream(conn_options=ONE_TRY)
+                for delta in text.split(" "):
+                    stream.push_text(delta + " ")
+                if dice.random() < 0.5:
+                    stream.end_input()
             for _ in range(dice.choice([0, 0, 1, 2, 5, 50])):
                 await asyncio.sleep(0)
+            if dice.random() < 0.2:
+                await anext(stream, None)
             await stream.aclose()
 
     await asyncio.gather(*(lane(50) for _ in range(4)))
