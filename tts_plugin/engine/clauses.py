@@ -41,6 +41,7 @@ _CUT_BEFORE = re.compile(
     r"and|or|but|nor|so|because|although|though|while|when|where|which|who|that|if|unless|until|then|to|in|on|at|for"
     r"|with|from|by|as|about|into|over|after|before|between|through|without"
 )
+_NUMBER = re.compile(r"\d|^(?:hundred|thousand|[mbtr]+illion|dozen)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,12 @@ class Clauses:
 
     def __init__(self) -> None:
         self._words: list[SpokenWord] = []
-        self._limits = FIRST
+        self._given = 0
+
+    @property
+    def _limits(self) -> Limits:
+        """After "Sure." the listener has next to nothing to hear: the next piece is an early one too."""
+        return LATER if self._given >= FIRST.clause else FIRST
 
     @property
     def waiting(self) -> int:
@@ -102,7 +108,7 @@ class Clauses:
     def _cut(self, count: int, ending: Ending) -> Piece:
         piece = Piece(tuple(self._words[:count]), ending)
         del self._words[:count]
-        self._limits = LATER
+        self._given += count
         return piece
 
     def _best_cut(self) -> int:
@@ -131,7 +137,7 @@ def _joins(texts: list[str], count: int) -> bool:
 def _separable(texts: list[str], count: int) -> bool:
     """No number stands at the seam ("5 | million", "March | 3"), and the piece does not end in an article."""
     seam = texts[count - 1 : count + 1]
-    return not _NO_CUT_AFTER.fullmatch(texts[count - 1]) and not any(c.isdigit() for text in seam for c in text)
+    return not _NO_CUT_AFTER.fullmatch(texts[count - 1]) and not any(map(_NUMBER.search, seam))
 
 
 def _bare(text: str) -> str:
