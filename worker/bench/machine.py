@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -69,10 +68,10 @@ async def _one_turn(caller: Caller, pcm: bytes) -> None:
 
 def start(progress: Progress) -> Result:
     """Start and stop it twice; the second start counts, up to a page and a worker that takes calls."""
-    command = ("make", "call") if Path("Makefile").exists() else (sys.executable, "-m", "worker.cli", "dev")
+    command = ("make", "call") if Path("Makefile").exists() else ()
     with tempfile.TemporaryDirectory(prefix="tts-ops-bench-") as folder:
         started, stopped = zip(*(_start_once(command, Path(folder), i, progress) for i in (1, 2)), strict=True)
-    name = " ".join(Path(part).name for part in command)
+    name = " ".join(command) or "tts-ops dev"
     return Result(
         "start",
         [

@@ -5,20 +5,20 @@ Knows the command line, the settings' names and the health routes; nothing of wh
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+from urllib.request import urlopen
 
 import psutil
 
@@ -27,6 +27,7 @@ from worker.settings import Settings
 READY_S = 90.0  # a cold start on a busy two-core machine
 STOP_S = 5.0  # what `tts-ops dev` promises after Ctrl-C
 POLL_S = 0.05
+HTTP_S = 2.0
 EMBEDDED = {"LLM_PROVIDER": "embedded", "STT_PROVIDER": "embedded", "TTS_BACKEND": "embedded"}
 MARK = "TTS_OPS_STACK"  # in the environment of every process of one stack, whoever its parent is
 TCP_PORTS = ("HTTP_PORT", "ENGINE_PORT", "MODELS_PORT", "LIVEKIT_PORT", "METRICS_PORT", "WORKER_HEALTH_PORT")
@@ -41,7 +42,7 @@ class StackError(RuntimeError):
 class Stack:
     """One running installation."""
 
-    settings: Settings  # with the ports and the LiveKit secret of this installation
+    settings: Settings  # with the ports of this installation
     env: dict[str, str]  # of its processes
     log_path: Path
     process: subprocess.Popen[bytes]
@@ -73,20 +74,36 @@ class Stack:
         held = {n: p for n, p in self.ports.items() if not _is_free(p, udp=n in UDP_PORTS)}
         return held
 
+    @property
+    def free(self) -> int:
+        """Calls that can begin now, as the HTTP service sees it; 0 while something is not there yet."""
+        told = json.loads(_get(f"{self.http_url}/health") or "{}")
+        return int(told["fleet"]["free"]) if told.get("status") == "ok" else 0
+
     def wait_until_ready(self, deadline_s: float = READY_S) -> float:
-        """Seconds from the start until the page and a ready worker are there; StackError after the deadline."""
+        """Seconds from the start until a call can begin from the page; StackError after the deadline."""
         deadline = self.started_s + deadline_s
-        urls = [f"{self.http_url}/health", f"{self.http_url}/", f"{self.worker_url}/readyz"]
-        while urls:
-            if self.process.poll() is not None:
-                raise StackError(f"tts-ops dev ended with {self.process.returncode}:\n{self.log_tail()}")
-            if time.monotonic() > deadline:
-                raise StackError(f"no answer from {urls[0]} within {deadline_s:.0f} s:\n{self.log_tail()}")
-            if _answers(urls[0]):
-                urls.pop(0)
-            else:
+        conditions: dict[str, Callable[[], bool]] = {
+            "the page": lambda: _get(f"{self.http_url}/") is not None,
+            "the embedded models": lambda: _get(f"http://127.0.0.1:{self.settings.models_port}/readyz") is not None,
+            "a worker with room for a call": lambda: self.free > 0,
+        }
+        for what, is_there in conditions.items():
+            while not is_there():
+                if self.process.poll() is not None:
+                    raise StackError(f"tts-ops dev ended with {self.process.returncode}:\n{self.log_tail()}")
+                if time.monotonic() > deadline:
+                    raise StackError(f"{what} was not there within {deadline_s:.0f} s:\n{self.log_tail()}")
                 time.sleep(POLL_S)
         return time.monotonic() - self.started_s
+
+    def environment_of(self, command: str) -> dict[str, str]:
+        """The environment that `tts-ops dev` gave to its process `tts-ops <command>`, secrets and all."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                if process.cmdline()[-1:] == [command]:
+                    return process.environ()
+        raise StackError(f"no process of this installation is `{command}`")
 
     def stop(self) -> float:
         """Ctrl-C; seconds until it ended. StackError when it took longer than promised or left something behind."""
@@ -130,19 +147,33 @@ def running_stack(
 
 
 def start_stack(log_path: Path, env: Mapping[str, str] | None = None, *, command: Sequence[str] = ()) -> Stack:
-    """Start it and return at once."""
-    values = {**free_ports(), **_credentials(), MARK: uuid.uuid4().hex, **(env or {})}
+    """Start it and return at once. A `command` of its own runs in the working folder, as `make call` must."""
+    values = {**free_ports(), MARK: uuid.uuid4().hex, **(env or {})}
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log:
-        process = spawn(command or (sys.executable, "-m", "worker.cli", "dev"), values, log)
+        if command:
+            process = spawn(command, values, log)
+        else:  # elsewhere, so that no .env of the working folder has a say
+            process = spawn((sys.executable, "-m", "worker.cli", "dev"), values, log, cwd=log_path.parent)
     return Stack(_settings_from(values), values, log_path, process)
 
 
-def spawn(command: Sequence[str], env: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """A process in a session of its own, so that a Ctrl-C in our terminal is ours to pass on."""
-    whole = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+def spawn(
+    command: Sequence[str], env: Mapping[str, str], log: IO[bytes], *, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """A process in a session of its own, so that a Ctrl-C in our terminal is ours to pass on.
+
+    Of our own settings it sees only those in `env`.
+    """
+    rest = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     return subprocess.Popen(
-        list(command), env=whole, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        list(command),
+        env={**rest, "PYTHONUNBUFFERED": "1", **env},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
 
 
@@ -164,10 +195,6 @@ def _sockets() -> Iterator[dict[str, socket.socket]]:
     finally:
         for each in held.values():
             each.close()
-
-
-def _credentials() -> dict[str, str]:
-    return {"LIVEKIT_API_KEY": "bench", "LIVEKIT_API_SECRET": uuid.uuid4().hex + uuid.uuid4().hex}
 
 
 def _settings_from(values: Mapping[str, str]) -> Settings:
@@ -193,9 +220,10 @@ def _is_free(port: int, *, udp: bool) -> bool:
         return True
 
 
-def _answers(url: str) -> bool:
+def _get(url: str) -> str | None:
+    """The body of a good answer from this machine."""
     try:
-        with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - http to this machine
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        with urlopen(url, timeout=HTTP_S) as answer:  # noqa: S310
+            return str(answer.read().decode())
+    except OSError:
+        return None
