@@ -3,9 +3,9 @@
 .DEFAULT_GOAL := help
 PYTHON ?=
 
-.PHONY: call test unit lint install doctor lock clean help
+.PHONY: call test unit lint setup doctor lock clean help
 
-call test unit lint install doctor clean:
+call test unit lint setup doctor clean:
 	@$(find_python); exec "$$python" -m worker.setup $@
 
 lock:
@@ -16,7 +16,7 @@ help:
 	@echo 'make test      set up what is missing and run everything: lint, types, unit, system, browser'
 	@echo 'make unit      only the tests that start no servers'
 	@echo 'make lint      only lint, format, types and import rules'
-	@echo 'make install   only set up'
+	@echo 'make setup     only set up'
 	@echo 'make doctor    what is there, what is missing, and the command that mends it'
 	@echo 'make lock      compile requirements/*.txt again (UPGRADE=1: to the newest versions)'
 	@echo 'make clean     remove .venv, .tools and build'

@@ -14,7 +14,7 @@ from worker.setup.places import ROOT, TOOLS, VENV, VENV_PYTHON
 from worker.setup.problem import Problem, from_os_error
 from worker.setup.steps import Steps
 
-USAGE = "usage: python -m worker.setup call|test|unit|lint|install|doctor|lock [--upgrade]|clean"
+USAGE = "usage: python -m worker.setup call|test|unit|lint|setup|doctor|lock [--upgrade]|clean"
 
 
 def main(arguments: list[str]) -> int:
@@ -40,7 +40,7 @@ def _run(arguments: list[str]) -> int:
             with _alone():
                 environment.ensure("call", print)
             _become("doctor")
-        case ["install"]:
+        case ["setup"]:
             set_up("call")
         case ["test"]:
             set_up("test")

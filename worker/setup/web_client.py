@@ -1,4 +1,4 @@
-"""livekit-client for the call page, in `.tools/web`: npm's prebuilt file, checked against web_demo/package-lock.json."""
+"""livekit-client for the call page, in `.tools/web`: npm's file, checked against web_demo/package-lock.json."""
 
 from __future__ import annotations
 

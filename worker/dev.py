@@ -1,0 +1,192 @@
+"""`tts-ops dev`: a whole voice agent on this machine, supervised, on loopback only, ended by Ctrl-C.
+
+Starts processes and tells a person what is there. What each of them does is its own affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+
+from worker import ports
+from worker.dev_livekit import LiveKitKey, server_environment
+from worker.logs import redact
+from worker.settings import Settings
+from worker.setup import livekit_server
+from worker.supervisor import Failure, Part, Supervisor
+
+LOCAL_LIVEKIT = "ws://127.0.0.1:7880"  # the default: no LiveKit server was named, so we start one
+FIRST_LOAD_S = 900.0  # VibeVoice may be downloaded on its first start
+COLOURS = {"livekit": 34, "engine": 35, "models": 33, "worker": 36, "serve": 32}
+
+log = logging.getLogger(__name__)
+
+
+class DevError(Exception):
+    """One line a person can act on."""
+
+
+def run(settings: Settings) -> int:
+    """Start everything and block until Ctrl-C, SIGTERM or a part that cannot be kept alive. Returns the exit code."""
+    try:
+        return asyncio.run(Dev(settings).run())
+    except DevError as error:
+        print(f"tts-ops dev: {error}", file=sys.stderr)
+        return 1
+
+
+def starts_livekit(settings: Settings) -> bool:
+    return settings.livekit_url.rstrip("/") == LOCAL_LIVEKIT
+
+
+class Dev:
+    """One start of the whole product."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._console = Console()
+        self._started = time.monotonic()
+        self._supervisor = Supervisor(parts(settings), on_line=self._console.line, on_ready=self._console.ready)
+        self._console.on_closed = self._supervisor.stop
+
+    async def run(self) -> int:
+        own = starts_livekit(self._settings)
+        if problem := ports.complaint(ports.all_ports(self._settings, livekit=own)):
+            raise DevError(problem)
+        self._stop_on_signals()
+        self._console.say("Starting; Ctrl-C ends it.")
+        greeting = asyncio.create_task(self._greet_when_ready(), name="greeting")
+        try:
+            failure = await self._supervisor.run()
+        finally:
+            greeting.cancel()
+            await asyncio.gather(greeting, return_exceptions=True)
+        if failure:
+            self._console.failure(failure)
+            return 1
+        self._console.say("Ended.")
+        return 0
+
+    async def _greet_when_ready(self) -> None:
+        await self._supervisor.ready.wait()
+        took_s = time.monotonic() - self._started
+        url = f"http://{self._settings.host}:{self._settings.http_port}"
+        self._console.say(welcome(url, await ask_parts(url), took_s))
+
+    def _stop_on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        asked = False
+
+        def on_signal() -> None:
+            nonlocal asked
+            if not asked:
+                self._console.say("\nEnding …")
+            self._supervisor.stop(at_once=asked)
+            asked = True
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, on_signal)
+
+
+def parts(settings: Settings) -> list[Part]:
+    """Every process of the product. All start at once: the worker tries again until LiveKit is there."""
+    base = f"http://{settings.host}"
+    env: dict[str, str] = {}
+    started = []
+    if starts_livekit(settings):
+        key = _key(settings)
+        env = {
+            "LIVEKIT_URL": f"ws://127.0.0.1:{settings.livekit_port}",
+            "LIVEKIT_API_KEY": key.name,
+            "LIVEKIT_API_SECRET": key.secret,
+        }
+        started = [_livekit(settings, key)]
+    first_load_s = 90.0 if settings.tts_backend == "embedded" else FIRST_LOAD_S
+    return [
+        *started,
+        _ours("engine", env, f"{base}:{settings.engine_port}/readyz", first_load_s),
+        _ours("models", env, f"{base}:{settings.models_port}/readyz"),
+        _ours("worker", env, f"{base}:{settings.metrics_port}/readyz"),
+        _ours("serve", env, f"{base}:{settings.http_port}/readyz"),
+    ]
+
+
+def _ours(name: str, env: Mapping[str, str], ready_url: str, within_s: float = 90.0) -> Part:
+    return Part(name, (sys.executable, "-m", "worker.cli", name), env, ready_url, within_s)
+
+
+def _livekit(settings: Settings, key: LiveKitKey) -> Part:
+    program = livekit_server.find()
+    if program is None:
+        raise DevError("livekit-server is not installed: `make setup` builds it; or set LIVEKIT_URL to yours")
+    try:
+        env = server_environment(key, port=settings.livekit_port, udp_port=settings.livekit_udp_port)
+    except OSError as error:
+        raise DevError(f"{error.filename} cannot be read ({error.strerror}): run `tts-ops dev` in a checkout") from None
+    return Part("livekit", (str(program),), env, f"http://127.0.0.1:{settings.livekit_port}/", 30.0)
+
+
+def _key(settings: Settings) -> LiveKitKey:
+    """A given secret is kept, so that other tools with the same .env can join; else a new one each start."""
+    if settings.livekit_api_secret is None:
+        return LiveKitKey.fresh()
+    secret = settings.livekit_api_secret.get_secret_value()
+    if len(secret) < 32:
+        raise DevError("LIVEKIT_API_SECRET is shorter than 32 characters: lengthen it, or leave it out for a new one")
+    return LiveKitKey(settings.livekit_api_key, secret)
+
+
+async def ask_parts(url: str) -> dict[str, Any]:
+    """What the HTTP service says is in use: {stt, llm, voice, device, notes}; empty where it does not say."""
+    timeout = aiohttp.ClientTimeout(total=5.0)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/health") as response:
+            said = (await response.json()).get("parts")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        log.warning("the HTTP service does not say what is in use: %s", type(error).__name__)
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def welcome(url: str, said: Mapping[str, Any], took_s: float) -> str:
+    """The block that a person reads once everything runs."""
+    lines = ["", f"  Ready after {took_s:.1f} s. Open {url} and speak. Ctrl-C ends it.", ""]
+    for label, part in (("hears with", "stt"), ("thinks with", "llm"), ("speaks with", "voice"), ("on", "device")):
+        if said.get(part):
+            lines.append(f"  {label:<12} {said[part]}")
+    lines += [f"  - {note}" for note in said.get("notes", ())]
+    return "\n".join([*lines, ""])
+
+
+class Console:
+    """The terminal: lines of the parts with their name in front, and our own."""
+
+    def __init__(self) -> None:
+        self._colour = sys.stdout.isatty()
+        self.on_closed: Callable[[], None] = lambda: None
+
+    def line(self, part: str, text: str) -> None:
+        self.say(f"{self._paint(part, f'{part:<8}')} {redact(text)}")
+
+    def ready(self, part: str, took_s: float) -> None:
+        self.say(f"{self._paint(part, f'{part:<8}')} ready after {took_s:.1f} s")
+
+    def failure(self, failure: Failure) -> None:
+        last = "\n".join(f"    {redact(line)}" for line in failure.last_lines)
+        self.say(f"\n{failure.part} {failure.reason}; all is ended. Its last lines:\n{last}")
+
+    def say(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except OSError:  # the terminal, or the program that read our output, is gone
+            self.on_closed()
+
+    def _paint(self, part: str, text: str) -> str:
+        return f"\x1b[{COLOURS.get(part, 0)}m{text}\x1b[0m" if self._colour else text

@@ -1,0 +1,41 @@
+"""The livekit-server of one machine: `livekit.yaml` with our ports and a fresh key, handed over by environment.
+
+Never on a command line: those are readable by every user of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CONFIG = Path(__file__).resolve().parents[1] / "livekit.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitKey:
+    name: str
+    secret: str = field(repr=False)
+
+    @classmethod
+    def fresh(cls) -> LiveKitKey:
+        return cls(f"dev{secrets.token_hex(6)}", secrets.token_urlsafe(36))
+
+
+def server_environment(key: LiveKitKey, *, port: int, udp_port: int) -> dict[str, str]:
+    """What livekit-server reads instead of flags and files. OSError where livekit.yaml is missing."""
+    return {
+        "LIVEKIT_CONFIG": config_body(port=port, udp_port=udp_port),
+        "LIVEKIT_KEYS": f"{key.name}: {key.secret}",
+    }
+
+
+def config_body(*, port: int, udp_port: int) -> str:
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+    config["port"] = port
+    config["rtc"] |= {"udp_port": udp_port, "stun_servers": [f"127.0.0.1:{udp_port}"]}
+    return json.dumps(config)  # JSON is YAML
