@@ -39,14 +39,18 @@ class Worker:
         return False
 
 
-@pytest.fixture
-def env(stack) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def env(_scripted_stack) -> dict[str, str]:
     """What the installation's own worker was given; the two new ones answer to another name."""
-    return stack.stack.environment_of("worker") | {"AGENT_NAME": AGENT, "MAX_CALLS": "1", "DRAIN_TIMEOUT": "1800"}
+    return _scripted_stack.stack.environment_of("worker") | {
+        "AGENT_NAME": AGENT,
+        "MAX_CALLS": "1",
+        "DRAIN_TIMEOUT": "1800",
+    }
 
 
-@pytest.fixture
-def workers(stack, env, build_dir) -> Iterator[list[Worker]]:
+@pytest.fixture(scope="module")
+def _workers(env, build_dir) -> Iterator[list[Worker]]:
     started = [_start(env, build_dir / "system" / f"worker-{n}.log") for n in (1, 2)]
     try:
         deadline = time.monotonic() + READY_S
@@ -63,6 +67,15 @@ def workers(stack, env, build_dir) -> Iterator[list[Worker]]:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 raise
+
+
+@pytest.fixture
+async def workers(_workers) -> list[Worker]:
+    """Both, without a call."""
+    async with asyncio.timeout(10):
+        while any(worker.get("/fleet")["active"] for worker in _workers):
+            await asyncio.sleep(0.05)
+    return _workers
 
 
 async def test_two_calls_at_the_same_moment_get_a_worker_each(workers, env) -> None:
