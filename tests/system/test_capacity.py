@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from worker.bench.caller import Refused, calling, invite
+from worker.bench.caller import calling
+from worker.bench.invitation import Refused, invite
 from worker.bench.scripted_llm import Reply, Request
 
 MAX_CALLS = 3

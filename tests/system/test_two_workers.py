@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import pytest
 from livekit import api
 
-from worker.bench.caller import Invitation, in_room
+from worker.bench.caller import in_room
+from worker.bench.invitation import Invitation
 from worker.bench.stack import free_ports, spawn
 
 AGENT = "pair"

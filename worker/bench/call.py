@@ -22,8 +22,9 @@ import psutil
 
 from tts_plugin import __version__
 from worker.bench import machine, scripted, spoken
-from worker.bench.caller import Missed, Refused
+from worker.bench.caller import Missed
 from worker.bench.figures import Result, table, waterfall
+from worker.bench.invitation import Refused
 from worker.bench.scripted_llm import scripted_llm
 from worker.bench.stack import EMBEDDED, StackError, running_stack
 from worker.settings import Settings, SettingsError
