@@ -28,6 +28,11 @@ class PromptCache:
         self._task: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
 
+    @property
+    def idle(self) -> bool:
+        """No request is in flight or waits."""
+        return self._task is None or self._task.done()
+
     def warm(self, chat_ctx: llm.ChatContext, partial: str = "") -> None:
         """Returns at once. `partial`: what the user has said so far of a turn that is not in `chat_ctx` yet."""
         if self._base_url is None:
@@ -37,7 +42,7 @@ class PromptCache:
             chat_ctx.add_message(role="user", content=partial)
         # The plugin's own formatter: one differing byte and the cache misses.
         self._next, _ = chat_ctx.to_provider_format("openai")
-        if self._task is None or self._task.done():
+        if self.idle:
             self._task = asyncio.create_task(self._run(self._base_url), name="prompt-cache")
 
     def drop(self) -> None:

@@ -1,0 +1,154 @@
+"""What the service makes of the workers' /fleet."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from http_parts import NOWHERE, StartFleet, until
+
+from worker.api.fleet_view import RESERVED_S, STALE_AFTER_S, FleetView
+
+
+class Clock:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def fleet(*rooms: str, capacity: int = 3, active: int | None = None, draining: bool = False) -> dict[str, object]:
+    jobs = [{"room": room} for room in rooms]
+    return {
+        "capacity": capacity,
+        "active": len(rooms) if active is None else active,
+        "draining": draining,
+        "jobs": jobs,
+    }
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def view(clock: Clock) -> FleetView:
+    return FleetView(["http://one", "http://two"], clock=clock)
+
+
+def test_nobody_answers_is_not_the_same_as_full(view: FleetView) -> None:
+    assert view.reserve("a") == "no_agents"
+    view.note("http://one", fleet("x", capacity=1))
+    assert view.reserve("a") == "at_capacity"
+
+
+def test_room_is_the_sum_over_workers(view: FleetView) -> None:
+    view.note("http://one", fleet("x", capacity=2))
+    view.note("http://two", fleet("y", "z", capacity=5))
+    assert view.free() == 4
+
+
+def test_a_token_holds_its_place_until_its_room_has_a_job(view: FleetView) -> None:
+    view.note("http://one", fleet(capacity=2))
+    assert view.reserve("a") is None
+    assert view.free() == 1
+    view.note("http://one", fleet("a", capacity=2))
+    assert view.free() == 1
+
+
+def test_a_token_that_nobody_used_gives_its_place_back(view: FleetView, clock: Clock) -> None:
+    view.note("http://one", fleet(capacity=1))
+    view.reserve("a")
+    clock.now_s += RESERVED_S - 0.1
+    view.note("http://one", fleet(capacity=1))
+    assert view.reserve("b") == "at_capacity"
+    clock.now_s += 0.2
+    assert view.reserve("b") is None
+
+
+def test_a_call_that_its_job_has_not_named_yet_is_counted_once(view: FleetView) -> None:
+    view.note("http://one", fleet(capacity=3))
+    view.reserve("a")
+    view.note("http://one", fleet(capacity=3, active=1))
+    assert view.free() == 2
+    assert view.reserve("b") is None
+    assert view.reserve("c") is None
+    assert view.reserve("d") == "at_capacity"
+
+
+def test_a_call_that_came_by_another_door_takes_its_place(view: FleetView) -> None:
+    view.note("http://one", fleet(capacity=2, active=2))
+    assert view.reserve("a") == "at_capacity"
+
+
+def test_a_draining_worker_has_no_room(view: FleetView) -> None:
+    view.note("http://one", fleet(capacity=3, draining=True))
+    assert view.reserve("a") == "no_agents"
+
+
+def test_a_worker_that_is_not_registered_has_no_room(view: FleetView) -> None:
+    view.note("http://one", {**fleet(), "registered": False})
+    assert view.reserve("a") == "no_agents"
+
+
+def test_the_last_copy_is_kept_for_a_while(view: FleetView, clock: Clock) -> None:
+    view.note("http://one", fleet())
+    clock.now_s += STALE_AFTER_S
+    assert view.free() == 3
+    clock.now_s += 0.01
+    assert view.reserve("a") == "no_agents"
+
+
+@pytest.mark.parametrize("said", [{}, {"capacity": "many"}, {"capacity": 1, "active": 0, "draining": False, "jobs": 7}])
+async def test_nonsense_is_not_an_answer(start_fleet: StartFleet, said: dict[str, object]) -> None:
+    server = await start_fleet()
+    server.says = said
+    view = FleetView([server.url])
+    async with aiohttp.ClientSession() as session:
+        await view.poll(session)
+    assert view.workers() == []
+
+
+async def test_an_error_page_is_not_an_answer(start_fleet: StartFleet) -> None:
+    server = await start_fleet()
+    server.status = 403
+    view = FleetView([server.url])
+    async with aiohttp.ClientSession() as session:
+        await view.poll(session)
+    assert view.workers() == []
+
+
+async def test_a_hanging_and_a_missing_worker_do_not_hide_the_third(start_fleet: StartFleet) -> None:
+    good, hanging = await start_fleet(), await start_fleet()
+    hanging.delay_s = 30
+    view = FleetView([NOWHERE, hanging.url, good.url])
+    await view.start()
+    try:
+        async with asyncio.timeout(2):
+            await view.polled.wait()
+        assert view.free() == 2
+    finally:
+        await view.aclose()
+
+
+async def test_it_follows_the_worker(start_fleet: StartFleet) -> None:
+    server = await start_fleet()
+    view = FleetView([server.url])
+    await view.start()
+    try:
+        await until(lambda: view.free() == 2)
+        server.begin("a")
+        await until(lambda: view.free() == 1, within_s=1.5)
+    finally:
+        await view.aclose()
+
+
+async def test_it_leaves_no_task(start_fleet: StartFleet) -> None:
+    before = asyncio.all_tasks()
+    view = FleetView([NOWHERE])
+    await view.start()
+    await view.polled.wait()
+    await view.aclose()
+    assert asyncio.all_tasks() == before
