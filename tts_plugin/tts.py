@@ -12,6 +12,7 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Never
 
 from livekit.agents import (
     DEFAULT_API_CONNECT_OPTIONS,
@@ -59,7 +60,7 @@ class _Desk:
     warming: asyncio.Task[None] | None = None
 
 
-class TTS(tts.TTS):
+class TTS(tts.TTS[Never]):
     """A voice served by a tts-ops engine.
 
     `base_url`: the engine, http(s):// or ws(s)://. `voice`: an id or alias of GET /voices. `klass`: "call" is served
