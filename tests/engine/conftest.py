@@ -79,6 +79,14 @@ def server_url(backend: EmbeddedBackend) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @pytest.fixture(scope="session")
 def word_error_rate(missing: Callable[[str], object]) -> Callable[[str, bytes], float]:
     """How many of the words an independent recogniser does not hear in 24 kHz PCM."""

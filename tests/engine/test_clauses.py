@@ -50,8 +50,8 @@ def test_the_first_piece_is_the_first_clause_of_four_to_eight_words(text: str, f
 
 
 def test_abbreviations_numbers_and_initials_do_not_end_a_sentence() -> None:
-    text = "Hello there friend. Dr. Smith of the U.S. e.g. said 3.14 vs. 2,000 today. Yes."
-    assert texts(text) == ["Hello there friend.", "Dr. Smith of the U.S. e.g. said 3.14 vs. 2,000 today.", "Yes."]
+    text = "Hello there, my friend. Dr. Smith of the U.S. e.g. said 3.14 vs. 2,000 today. Yes."
+    assert texts(text) == ["Hello there, my friend.", "Dr. Smith of the U.S. e.g. said 3.14 vs. 2,000 today.", "Yes."]
 
 
 def test_a_list_number_stays_with_its_item() -> None:

@@ -22,6 +22,13 @@ def test_credit_allows_as_much_again() -> None:
     assert flow.free_at(200, 0.0) == 0.0
 
 
+def test_credit_for_what_was_never_sent_counts_for_nothing() -> None:
+    flow = Flow(RATE, window_samples=500, ahead_samples=None)
+    flow.send(300, 0.0)
+    flow.credit(1_000_000)
+    assert flow.credit_left == 500
+
+
 def test_a_realtime_utterance_waits_for_its_listener() -> None:
     flow = Flow(RATE, window_samples=100_000, ahead_samples=2_000)
     flow.send(2_000, 0.0)

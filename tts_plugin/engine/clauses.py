@@ -35,7 +35,8 @@ _ABBREVIATION = re.compile(
 )
 _NO_CUT_AFTER = re.compile(
     r"an?|the|my|your|his|her|its|our|their|this|that|these|those|of|to|in|on|at|for|with|from|by|as|and|or|but|nor"
-    r"|very|more|most|some|any|no|not|is|are|was|were|be|been|i|we|you|he|she|they|it|who|which|if|than|mrs?|ms|dr"
+    r"|very|more|most|some|any|no|not|is|are|was|were|be|been|i|we|you|he|she|they|it|who|which|if|than|mrs?|ms|dr|prof"
+    r"|st|vs|e\.g|i\.e"
 )
 _CUT_BEFORE = re.compile(
     r"and|or|but|nor|so|because|although|though|while|when|where|which|who|that|if|unless|until|then|to|in|on|at|for"

@@ -14,7 +14,7 @@ class Flow:
     def __init__(self, rate_hz: int, window_samples: int, ahead_samples: int | None) -> None:
         self.sent = 0
         self._rate_hz = rate_hz
-        self._credit = window_samples
+        self._window = self._credit = window_samples
         self._ahead = ahead_samples
         self._head = 0.0  # where the listener was at _head_at
         self._head_at = 0.0
@@ -25,7 +25,7 @@ class Flow:
 
     def credit(self, samples: int) -> None:
         """The reader took so many more. It can only take what was sent."""
-        self._credit += samples
+        self._credit = min(self._credit + samples, self.sent + self._window)
 
     def played(self, samples: int, now: float) -> None:
         """The listener says that it has heard so many."""
