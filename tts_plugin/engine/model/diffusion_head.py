@@ -73,8 +73,11 @@ class TimeEmbedder(nn.Module):
     def forward(self, timesteps: Tensor) -> Tensor:
         half = TIME_FREQUENCIES // 2
         exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
-        angles = timesteps.float()[:, None] * torch.exp(-math.log(TIME_MAX_PERIOD) * exponents)
-        waves = torch.cat((angles.cos(), angles.sin()), dim=-1).to(self.input.weight.dtype)
+        dtype = self.input.weight.dtype
+        # bfloat16 rounds 999 to 1000 and 949 to 948; so does the reference, and the output shifts by some percent
+        times = timesteps.to(dtype).float()
+        angles = times[:, None] * torch.exp(-math.log(TIME_MAX_PERIOD) * exponents)
+        waves = torch.cat((angles.cos(), angles.sin()), dim=-1).to(dtype)
         embedded: Tensor = self.output(functional.silu(self.input(waves)))
         return embedded
 

@@ -135,7 +135,9 @@ def _tensor(name: str, shape: tuple[int, ...], seed: int, eos_bias: float) -> Te
         return torch.tensor(PUBLISHED_FACTORS[name])
     if name == "tts_eos_classifier.fc2.bias":
         return torch.full(shape, eos_bias)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed * 2**32 + crc32(name.encode())))
+    # torch's CPU generator takes 32 bits of a seed and drops the rest
+    generator = torch.Generator().manual_seed(crc32(f"{seed} {name}".encode()))
+    noise = torch.randn(shape, generator=generator)
     if name.endswith("gamma"):
         return noise.mul_(0.05).add_(0.2)
     if len(shape) == 1:
