@@ -37,5 +37,5 @@ def server_environment(key: LiveKitKey, *, port: int, udp_port: int) -> dict[str
 def config_body(*, port: int, udp_port: int) -> str:
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
     config["port"] = port
-    config["rtc"] |= {"udp_port": udp_port, "stun_servers": [f"127.0.0.1:{udp_port}"]}
+    config["rtc"]["udp_port"] = udp_port
     return json.dumps(config)  # JSON is YAML
