@@ -5,7 +5,7 @@ Up, JSON text and binary:
     {"type": "start"}                     a new segment: the audio of the one before is forgotten
     binary                                pcm_s16le, 16 kHz, mono, of this segment
     {"type": "partial", "id": n}          what has been said so far? Dropped without an answer when there is no room
-    {"type": "preflight", "id": n}        the same, now: the speaker fell silent. A newer one replaces one that waits
+    {"type": "preflight", "id": n}        the same, at once: silence began. Gives way to a newer one of its segment
     {"type": "final", "id": n}            the same, always answered
 Down:
     {"type": "ready"}                     once, after the socket opened
@@ -60,7 +60,7 @@ class Listening:
         self._pcm = bytearray()
         self._draft: tuple[int, ...] = ()
         self._waiting: asyncio.Queue[_Ask] = asyncio.Queue(MAX_WAITING)
-        self._newest = 0  # id of the newest preflight or final
+        self._newest = (0, 0)  # segment and id of the newest preflight or final
         self._glance: asyncio.Task[None] | None = None
         self._abandoned = threading.Event()
 
@@ -120,7 +120,7 @@ class Listening:
             self._look(ask)
             return
         self._abandoned.set()
-        self._newest = number
+        self._newest = (self._segment, number)
         if self._waiting.full():
             raise BadMessage(f"more than {MAX_WAITING} questions wait for an answer")
         self._waiting.put_nowait(ask)
@@ -139,7 +139,8 @@ class Listening:
     async def _answer(self) -> None:
         while True:
             ask = await self._waiting.get()
-            if ask.kind == "preflight" and ask.id != self._newest:
+            segment, newest = self._newest
+            if ask.kind == "preflight" and ask.segment == segment and ask.id != newest:
                 continue
             draft = self._draft if ask.segment == self._segment else ()
             await self._tell(ask, await self._recogniser.hear(ask.pcm, draft))
