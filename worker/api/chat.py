@@ -58,15 +58,19 @@ async def deltas(
     """The answer as it is written. ApiError 504 after `first_s` without a word, or `next_s` between two; 502 else."""
     options = APIConnectOptions(max_retry=0, timeout=first_s)
     timeout_s = first_s
+    said = False
     try:
         async with model.chat(chat_ctx=context, conn_options=options) as stream:
             while True:
                 async with asyncio.timeout(timeout_s):
                     delta = await _next_words(stream)
                 if not delta:
-                    return
+                    break
                 timeout_s = next_s
+                said = True
                 yield delta
+        if not said:
+            raise ApiError(502, "llm_empty", "The language model answered without a word.")
     except (TimeoutError, APITimeoutError):
         raise ApiError(504, "llm_timeout", f"The language model was silent for {timeout_s:g} s.") from None
     except APIStatusError as error:
