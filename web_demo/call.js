@@ -28,6 +28,7 @@ export class Call extends EventTarget {
   /** @type {LocalAudioTrack | null} */
   #microphone = null;
   #version = 0;
+  #connected = false;
   #ended = false;
   #state = agentState("absent");
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -50,10 +51,12 @@ export class Call extends EventTarget {
         websocketTimeout: CONNECT_DEADLINE_MS,
         peerConnectionTimeout: CONNECT_DEADLINE_MS,
       });
-    } catch {
+    } catch (error) {
       this.#ended = true;
+      console.warn("the call could not be connected", error);
       throw new Problem("connect-failed");
     }
+    this.#connected = true;
     this.#poll = setInterval(() => this.#readState(), STATE_POLL_MS);
     this.#tell("connected");
     this.#readState();
@@ -146,7 +149,7 @@ export class Call extends EventTarget {
       .on(RoomEvent.Reconnecting, () => this.#tell("reconnecting"))
       .on(RoomEvent.SignalReconnecting, () => this.#tell("reconnecting"))
       .on(RoomEvent.Reconnected, () => this.#tell("reconnected"))
-      .on(RoomEvent.Disconnected, (reason) => this.#end(this.#whyEnded(reason)));
+      .on(RoomEvent.Disconnected, (reason) => this.#connected && this.#end(this.#whyEnded(reason)));
     this.#room.registerTextStreamHandler("lk.transcription", (reader, from) => this.#hear(reader, from.identity));
     this.#room.registerTextStreamHandler("tts-ops.turn", (reader) => this.#readTurn(reader));
   }
