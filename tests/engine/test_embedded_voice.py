@@ -183,6 +183,17 @@ def test_a_call_is_served_before_files_that_came_first(make_backend: MakeBackend
     assert not any(events.end for events in files)
 
 
+def test_who_has_nothing_to_hear_is_served_before_those_who_have(backend: EmbeddedBackend) -> None:
+    others = [say(backend, LONG) for _ in range(8)]
+    for events in others:
+        events.wait(lambda e: e.audio)
+    admitted_at = time.monotonic()
+    late = say(backend, "Hello there.")
+    first_audio_at = late.wait(lambda e: e.audio and e.first_audio_at)
+    between = [at for e in others for at, kind in zip(e.at, e.kinds, strict=False) if kind == "Words"]
+    assert sum(admitted_at < at < first_audio_at for at in between) <= 3  # those that the two threads were busy with
+
+
 def test_an_unknown_voice_is_refused_and_the_allowed_ones_are_named(backend: EmbeddedBackend) -> None:
     with pytest.raises(Refused, match="unknown_voice") as refused:
         backend.admit(Say("u", voice="bob"), Events())

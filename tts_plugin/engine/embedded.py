@@ -1,7 +1,7 @@
 """The embedded voice as a back-end: needs no key, no GPU and no download. Several utterances at a time, in two threads.
 
-Each thread takes the most urgent utterance that has something to do: calls before interactive before files, and in turn
-among equals, one piece at a time. Knows no socket; who may speak is decided in `admit`.
+Each thread takes the most urgent utterance that has something to do, for one piece: calls before interactive before
+files, then the one whose listener runs dry first, then in turn. Knows no socket; who may speak is decided in `admit`.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class EmbeddedBackend:
                 due = [(u.due_at(now), u) for u in self._active if not u.claimed]
                 ready = [u for at, u in due if at <= now]
                 if ready:
-                    chosen = min(ready, key=lambda u: _RANK[u.say.klass])
+                    chosen = min(ready, key=lambda u: (_RANK[u.say.klass], u.ahead_s(now)))
                     chosen.claimed = True
                     self._active.remove(chosen)
                     self._active.append(chosen)

@@ -136,6 +136,10 @@ class EmbeddedUtterance:
             if not self.over:
                 self._finish("failed", Failed(self.say.id, code, message, retryable, self._flow.sent))
 
+    def ahead_s(self, now: float) -> float:
+        """Seconds of audio that its listener still has."""
+        return self._flow.ahead_s(now)
+
     def due_at(self, now: float) -> float:
         """When a thread should look at it. Called under the lock, while no thread has it."""
         if self._deltas or (self._ended and not self._no_more_pieces):
