@@ -43,6 +43,7 @@ from worker.turns import Stamp, TurnLog
 TURN_TOPIC = "tts-ops.turn"
 CALLER_TIMEOUT_S = 30.0  # a caller who got a token but never comes must not hold a job
 GOODBYE_TIMEOUT_S = 8.0
+FIRST_AUDIO_TIMEOUT_S = 4.0  # a slow first sound is better than a retry; a dead engine is seen at once
 GOODBYE = "We have reached the longest time for one call. Thank you, and goodbye."
 BROKEN = AgentFile(
     instructions="Say that you cannot take calls at the moment.",
@@ -98,7 +99,13 @@ class Call:
         self._listen()
         await self._ctx.connect()
         self._ctx.room.local_participant.register_rpc_method("interrupt", self._on_interrupt)
-        await self._session.start(self._agent, room=self._ctx.room, room_options=_room_options(), record=False)
+        await self._session.start(
+            self._agent,
+            room=self._ctx.room,
+            room_options=_room_options(),
+            record=False,  # the recording would go to LiveKit's cloud
+            session_host=False,  # else any participant could drive and watch the session
+        )
         self._prompt_cache.warm(self._agent.chat_ctx)
         try:
             await asyncio.wait_for(self._ctx.wait_for_participant(), CALLER_TIMEOUT_S)
@@ -118,7 +125,9 @@ class Call:
         return AgentSession(
             stt=providers.build_stt(settings, language=self._file.language),
             llm=self._ctx.proc.userdata["llm"],
-            tts=vibevoice.TTS(base_url=settings.engine_address, voice=voice),
+            tts=vibevoice.TTS(
+                base_url=settings.engine_address, voice=voice, first_audio_timeout_s=FIRST_AUDIO_TIMEOUT_S
+            ),
             vad=self._ctx.proc.userdata["vad"],
             turn_handling={
                 # Both are pinned: in dev mode the defaults send the caller's audio to LiveKit's cloud.
