@@ -110,7 +110,8 @@ _NOTES: dict[Literal["stt", "llm", "voice"], str] = {
     "STT_PROVIDER=deepgram with DEEPGRAM_API_KEY, or STT_PROVIDER=openai with STT_BASE_URL, hears better.",
     "llm": "The embedded language model is tiny: it keeps a call going but invents facts. "
     "Set ANTHROPIC_API_KEY, OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own.",
-    "voice": "The embedded voice is clear but plain. TTS_BACKEND=vibevoice takes VibeVoice, which wants a GPU.",
+    "voice": "The embedded voice is clear but plain. "
+    "VibeVoice (TTS_BACKEND=vibevoice, wants a GPU) is not in this build yet.",
 }
 
 

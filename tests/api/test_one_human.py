@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +21,7 @@ from worker.setup.livekit_server import find
 pytestmark = pytest.mark.system
 
 KEY = "devkey"
+Join = Callable[[str], Awaitable[rtc.Room]]
 
 
 @pytest.fixture(scope="module")
@@ -69,51 +70,50 @@ def agent_token(room: str) -> str:
     return made.to_jwt()
 
 
-async def join(url: str, join_token: str) -> rtc.Room:
-    room = rtc.Room()
-    async with asyncio.timeout(15):
-        await room.connect(url, join_token, rtc.RoomOptions(connect_timeout=5))
-    return room
+@pytest.fixture
+async def join(livekit_url: str) -> AsyncIterator[Join]:
+    """Joins with a token; everybody leaves at the test's end, whatever happened."""
+    rooms: list[rtc.Room] = []
+
+    async def join_one(join_token: str) -> rtc.Room:
+        rooms.append(rtc.Room())
+        async with asyncio.timeout(15):
+            await rooms[-1].connect(livekit_url, join_token, rtc.RoomOptions(connect_timeout=5))
+        return rooms[-1]
+
+    yield join_one
+    for room in rooms:
+        await room.disconnect()
 
 
-async def refused(url: str, join_token: str) -> None:
-    with pytest.raises(rtc.ConnectError):
-        await join(url, join_token)
-
-
-async def test_agents_come_on_top_and_a_second_human_is_refused(livekit_url: str) -> None:
+async def test_agents_come_on_top_and_a_second_human_is_refused(livekit_url: str, join: Join) -> None:
     first, second = token(livekit_url, "call-1"), token(livekit_url, "call-1")
-    human = await join(livekit_url, first.participant_token)
-    agent = await join(livekit_url, agent_token("call-1"))
+    human = await join(first.participant_token)
+    agent = await join(agent_token("call-1"))
     assert human.local_participant.identity in agent.remote_participants
-    await refused(livekit_url, second.participant_token)
-    await agent.disconnect()
-    await human.disconnect()
+    with pytest.raises(rtc.ConnectError):
+        await join(second.participant_token)
 
 
-async def test_an_agent_that_is_there_first_leaves_the_place_to_the_human(livekit_url: str) -> None:
+async def test_a_human_may_come_back_while_the_agent_is_there(livekit_url: str, join: Join) -> None:
     made = token(livekit_url, "call-2")
-    human = await join(livekit_url, made.participant_token)
-    agent = await join(livekit_url, agent_token("call-2"))
+    human = await join(made.participant_token)
+    await join(agent_token("call-2"))
     await human.disconnect()
-    again = await join(livekit_url, made.participant_token)
+    again = await join(made.participant_token)
     assert again.remote_participants.keys() == {"agent"}
-    await again.disconnect()
-    await agent.disconnect()
 
 
-async def test_a_human_whose_connection_broke_may_come_back(livekit_url: str) -> None:
+async def test_a_human_whose_connection_broke_may_come_back(livekit_url: str, join: Join) -> None:
     made = token(livekit_url, "call-3")
-    human = await join(livekit_url, made.participant_token)
-    again = await join(livekit_url, made.participant_token)
+    await join(made.participant_token)
+    again = await join(made.participant_token)
     assert again.isconnected()
-    await again.disconnect()
-    await human.disconnect()
 
 
-async def test_a_token_opens_its_own_room_only_and_manages_nothing(livekit_url: str) -> None:
+async def test_a_token_opens_its_own_room_only_and_manages_nothing(livekit_url: str, join: Join) -> None:
     made = token(livekit_url, "call-4")
-    human = await join(livekit_url, made.participant_token)
+    human = await join(made.participant_token)
     assert human.name == "call-4"
     headers = {"Authorization": f"Bearer {made.participant_token}"}
     async with aiohttp.ClientSession(livekit_url.replace("ws", "http"), headers=headers) as session:
@@ -125,11 +125,10 @@ async def test_a_token_opens_its_own_room_only_and_manages_nothing(livekit_url: 
         ):
             async with session.post(f"/twirp/livekit.RoomService/{deed}", json=body) as response:
                 assert response.status in (401, 403), deed
-    await human.disconnect()
 
 
-async def test_a_camera_may_not_be_published(livekit_url: str) -> None:
-    human = await join(livekit_url, token(livekit_url, "call-5").participant_token)
+async def test_a_camera_may_not_be_published(livekit_url: str, join: Join) -> None:
+    human = await join(token(livekit_url, "call-5").participant_token)
     picture = rtc.LocalVideoTrack.create_video_track("picture", rtc.VideoSource(64, 64))
     camera = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA)
     with pytest.raises(TimeoutError):  # the server leaves the wish unanswered
@@ -143,12 +142,11 @@ async def test_a_camera_may_not_be_published(livekit_url: str) -> None:
             while not (seen := await livekit.room.get_participant(wanted)).tracks:
                 await asyncio.sleep(0.1)
     assert [track.source for track in seen.tracks] == [rtc.TrackSource.SOURCE_MICROPHONE]
-    await human.disconnect()
 
 
-async def test_a_room_that_everybody_left_is_gone_soon(livekit_url: str) -> None:
+async def test_a_room_that_everybody_left_is_gone_soon(livekit_url: str, join: Join) -> None:
     made = token(livekit_url, "call-6")
-    human = await join(livekit_url, made.participant_token)
+    human = await join(made.participant_token)
     await human.disconnect()
     async with api.LiveKitAPI(livekit_url.replace("ws", "http"), KEY, SECRET) as livekit:
         async with asyncio.timeout(15):
