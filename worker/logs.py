@@ -19,7 +19,7 @@ _SECRETS = re.compile(
     r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
     r"|(?<![\w.:-])\+?\d(?:[ ().-]?\d){8,14}(?![\w.:-])"  # phone number
 )
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 def configure(process: str, level: str, style: Literal["text", "json"]) -> None:
