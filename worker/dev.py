@@ -51,7 +51,7 @@ class Dev:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._console = Console()
+        self._console = Console(quiet=quiet(settings))
         self._started = time.monotonic()
         self._supervisor = Supervisor(parts(settings), on_line=self._console.line, on_ready=self._console.ready)
         self._console.on_closed = self._supervisor.stop
@@ -88,6 +88,7 @@ class Dev:
             nonlocal asked
             if not asked:
                 self._console.say("\nEnding …")
+                self._console.ending = True
             self._supervisor.stop(at_once=asked)
             asked = True
 
@@ -95,14 +96,19 @@ class Dev:
             loop.add_signal_handler(number, on_signal)
 
 
+def quiet(settings: Settings) -> bool:
+    """Warnings only, so that the welcome stays in sight; LOG_LEVEL, where it is set, says otherwise."""
+    return "log_level" not in settings.model_fields_set
+
+
 def parts(settings: Settings) -> list[Part]:
     """Every process of the product. All start at once: the worker tries again until LiveKit is there."""
     base = f"http://{settings.host}"
-    env: dict[str, str] = {}
+    env = {"LOG_LEVEL": "WARNING"} if quiet(settings) else {}
     started = []
     if starts_livekit(settings):
         key = _key(settings)
-        env = {
+        env |= {
             "LIVEKIT_URL": f"ws://127.0.0.1:{settings.livekit_port}",
             "LIVEKIT_API_KEY": key.name,
             "LIVEKIT_API_SECRET": key.secret,
@@ -130,7 +136,7 @@ def _livekit(settings: Settings, key: LiveKitKey) -> Part:
         env = server_environment(key, port=settings.livekit_port, udp_port=settings.livekit_udp_port)
     except OSError as error:
         raise DevError(f"{error.filename} cannot be read ({error.strerror}): run `tts-ops dev` in a checkout") from None
-    return Part("livekit", (str(program),), env, f"http://127.0.0.1:{settings.livekit_port}/", 30.0)
+    return Part("livekit", (str(program),), env, f"http://127.0.0.1:{settings.livekit_port}/", 30.0, ends_last=True)
 
 
 def _key(settings: Settings) -> LiveKitKey:
@@ -168,12 +174,15 @@ def welcome(url: str, said: Mapping[str, Any], took_s: float) -> str:
 class Console:
     """The terminal: lines of the parts with their name in front, and our own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool) -> None:
         self._colour = sys.stdout.isatty()
+        self._quiet = quiet
+        self.ending = False  # parts that lose each other on the way down complain: nobody needs to read it
         self.on_closed: Callable[[], None] = lambda: None
 
     def line(self, part: str, text: str) -> None:
-        self.say(f"{self._paint(part, f'{part:<8}')} {redact(text)}")
+        if not (self._quiet and self.ending):
+            self.say(f"{self._paint(part, f'{part:<8}')} {redact(text)}")
 
     def ready(self, part: str, took_s: float) -> None:
         self.say(f"{self._paint(part, f'{part:<8}')} ready after {took_s:.1f} s")

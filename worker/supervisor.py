@@ -19,7 +19,8 @@ import aiohttp
 from worker.child import Child
 from worker.restart_policy import RestartPolicy
 
-GRACE_S = 2.5  # between SIGTERM and SIGKILL; all is gone within 5 s
+GRACE_S = 2.5  # between SIGTERM and SIGKILL
+LAST_GRACE_S = 1.0  # the same for what ends last; all is gone within 5 s
 POLL_S = 0.1
 BAD_SETTING = 2  # the exit code of a wrong setting: starting again would not mend it
 
@@ -35,6 +36,7 @@ class Part:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     ready_url: str | None = None
     ready_within_s: float = 90.0
+    ends_last: bool = False  # the others need it to say goodbye
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Supervisor:
             for task in (stopping, *keepers):
                 task.cancel()
             await asyncio.gather(stopping, *keepers, return_exceptions=True)
-            await asyncio.gather(*(self._end(name) for name in list(self._children)))
+            await self._end_all()
             await self._end_guard()
         for task in done - {stopping}:
             task.result()  # a keeper only returns after it noted a failure; its own error must not be lost
@@ -143,12 +145,17 @@ class Supervisor:
                 self.ready.set()
         return True
 
-    async def _end(self, name: str) -> None:
+    async def _end_all(self) -> None:
+        last = [part.name for part in self._parts if part.ends_last]
+        await asyncio.gather(*(self._end(name) for name in list(self._children) if name not in last))
+        await asyncio.gather(*(self._end(name, LAST_GRACE_S) for name in last))
+
+    async def _end(self, name: str, grace_s: float = GRACE_S) -> None:
         """Also after a death: what a dead part left behind would hold its ports."""
         child = self._children.get(name)
         if child is None:
             return
-        await child.end(GRACE_S)
+        await child.end(grace_s)
         self._children.pop(name, None)
         self._tell_guard(f"-{child.pid}")
 

@@ -53,7 +53,13 @@ def test_the_worker_reaches_the_server_at_its_port() -> None:
 def test_a_livekit_server_of_the_users_own_is_not_started_twice() -> None:
     parts = dev.parts(settings(livekit_url="wss://livekit.example", livekit_api_secret="x" * 32))
     assert [part.name for part in parts] == ["engine", "models", "worker", "serve"]
-    assert not parts[0].env
+    assert "LIVEKIT_API_SECRET" not in parts[0].env
+
+
+def test_the_parts_are_quiet_unless_a_log_level_is_set() -> None:
+    remote = {"livekit_url": "wss://livekit.example", "livekit_api_secret": "x" * 32}
+    assert {part.env["LOG_LEVEL"] for part in dev.parts(settings(**remote))} == {"WARNING"}
+    assert not [part for part in dev.parts(settings(log_level="INFO", **remote)) if "LOG_LEVEL" in part.env]
 
 
 def test_a_missing_livekit_server_is_one_line_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -101,6 +102,29 @@ async def test_stop_ends_stubborn_processes_and_their_children_within_five_secon
     await running
     assert time.monotonic() - started < 5
     assert not [pid for pid in record.pids() + record.pids("grandchild") if is_alive(pid)]
+
+
+async def test_what_ends_last_outlives_the_others(record: Record) -> None:
+    """The other part looks, while it ends, whether the last one still answers."""
+    last = replace(server("last"), ends_last=True)
+    code = f"""
+import signal, sys, time, urllib.request
+def on_term(*_):
+    time.sleep(0.3)
+    print("last answers", urllib.request.urlopen({last.ready_url!r}).status, flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, on_term)
+print("up", flush=True)
+time.sleep(600)
+"""
+    supervisor = Supervisor([last, program("first", code)], on_line=record.add)
+    running = asyncio.create_task(supervisor.run())
+    await asyncio.wait_for(supervisor.ready.wait(), 20)
+    await record.until(lambda: ("first", "up") in record.lines)
+    supervisor.stop()
+    await running
+    assert ("first", "last answers 200") in record.lines
+    assert not is_alive(record.pids()[0])
 
 
 async def test_a_second_stop_does_not_wait_for_the_grace_period(record: Record) -> None:
