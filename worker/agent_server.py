@@ -92,7 +92,7 @@ class Worker:
             initialize_process_timeout=60.0,
             drain_timeout=settings.drain_timeout,
             job_memory_warn_mb=700,
-            log_level=settings.log_level,
+            log_level="WARN" if settings.log_level == "WARNING" else settings.log_level,  # LiveKit's word for it
         )
         server.rtc_session(answer_call, agent_name=settings.agent_name, on_request=self._on_request)
         server.on("worker_registered", self._on_registered)
