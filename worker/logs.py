@@ -20,6 +20,7 @@ _SECRETS = re.compile(
     r"|(?<![\w.:-])\+?\d(?:[ ().-]?\d){8,14}(?![\w.:-])"  # phone number
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_PRIVATE = ("_", "lk.pii.")  # LiveKit marks what callers say, and who they are, with lk.pii.
 
 
 def configure(process: str, level: str, style: Literal["text", "json"]) -> None:
@@ -82,4 +83,4 @@ class JsonFormatter(logging.Formatter):
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {k: v for k, v in vars(record).items() if k not in _STANDARD and not k.startswith("_")}
+    return {k: v for k, v in vars(record).items() if k not in _STANDARD and not k.startswith(_PRIVATE)}

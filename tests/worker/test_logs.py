@@ -51,3 +51,8 @@ def test_json_lines_are_json_with_the_extra_fields():
 
 def test_extra_fields_are_redacted_too():
     assert "example.org" not in TextFormatter().format(record(caller="jane@example.org"))
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter("worker")])
+def test_what_a_caller_said_never_stands_in_a_line(formatter):
+    assert "garden" not in formatter.format(record(**{"lk.pii.user_input": "Is the garden open?"}))
