@@ -161,7 +161,8 @@ class StreamConnection:
             self._loop.call_soon_threadsafe(self._put, event)
 
     def _put(self, event: Down | Audio) -> None:
-        if isinstance(event, Done | Failed) and self._utterances.pop(event.id, None):
+        if isinstance(event, Done | Failed) and event.id in self._utterances:
+            del self._utterances[event.id]
             self._finished.append(event.id)
         self._outbox.append(event)
         self._outbox_bytes += _size(event)

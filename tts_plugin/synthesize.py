@@ -6,6 +6,7 @@ For scripts and tests that want no protocol. Knows HTTP and the back-end's seat,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import struct
 import wave
@@ -86,8 +87,13 @@ class Speech:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises Refused for every failure. Leaving the iteration cancels the utterance."""
         loop = asyncio.get_running_loop()
+
+        def emit(event: Event) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and the client gone
+                loop.call_soon_threadsafe(self._events.put_nowait, event)
+
         say = Say("synthesize", voice=self._request.voice_id, klass="file", pace="fast", seed=self._request.seed)
-        utterance = self._metrics.admit(say, lambda event: loop.call_soon_threadsafe(self._events.put_nowait, event))
+        utterance = self._metrics.admit(say, emit)
         try:
             utterance.feed(self._request.text)
             utterance.end()

@@ -10,7 +10,7 @@ import struct
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from tts_plugin.protocol import (
     BYTES_PER_SAMPLE,
@@ -46,12 +46,12 @@ def encode(message: Up | Down) -> str:
 
 def decode_up(raw: str | bytes) -> Up:
     """The message a client sent; ProtocolError says what was wrong with it."""
-    return _decode(raw, _UP)
+    return cast(Up, _decode(raw, _UP))
 
 
 def decode_down(raw: str | bytes) -> Down:
     """The message a server sent."""
-    return _decode(raw, _DOWN)
+    return cast(Down, _decode(raw, _DOWN))
 
 
 def encode_audio(audio: Audio) -> bytes:
@@ -96,7 +96,7 @@ def _decode(raw: str | bytes, kinds: dict[str, type[Any]]) -> Any:
     return _build(kinds[kind], given, kind)
 
 
-def _build(cls: type[Any], given: dict[str, Any], where: str) -> Any:
+def _build(cls: Any, given: dict[str, Any], where: str) -> Any:
     hints = _hints(cls)
     values = {}
     for f in fields(cls):
