@@ -40,6 +40,9 @@ class Moonshine:
     def __init__(self, folder: Path | None = None) -> None:
         """`folder` holds encoder_model.ort, decoder_model_merged.ort and tokenizer.bin; None: the wheel's own."""
         folder = folder or _packaged_folder()
+        for name in ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin"):
+            if not (folder / name).is_file():
+                raise MoonshineError(f"the recogniser's {name} is missing")
         self._encoder = _session(folder / "encoder_model.ort")
         self._decoder = _session(folder / "decoder_model_merged.ort")
         self._words = _read_tokenizer(folder / "tokenizer.bin")
