@@ -93,9 +93,9 @@ async def caller(stack: ScriptedStack) -> AsyncIterator[Caller]:
 
 async def past_greeting(caller: Caller) -> None:
     """Cut the greeting short, so that a test does not pay for all of it."""
-    await caller.heard_after(0.0, deadline_s=30.0)
+    first_s = await caller.heard_after(0.0, deadline_s=30.0)
     await caller.interrupt()
-    await caller.quiet()
+    await caller.over(first_s)
 
 
 @pytest.fixture(scope="session")

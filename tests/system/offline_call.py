@@ -48,8 +48,8 @@ async def _call(http_url: str) -> dict[str, object]:
 async def _heard_s(caller: Caller, after_s: float) -> float:
     """Seconds of sound in the answer."""
     first_s = await caller.heard_after(after_s, deadline_s=20)
-    last_s = await caller.quiet()
-    return caller.hearing.audible_s(first_s - 0.01, last_s + 0.01)
+    await caller.over(first_s)
+    return caller.hearing.audible_s(first_s - 0.01, float("inf"))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ async def test_the_interruption_is_answered(stack, caller, interruption, judge) 
     await speaking(stack, caller)
     said = await caller.say(interruption.pcm)
     first_s = await caller.heard_after(said.last_s)
-    await caller.quiet()
+    await caller.over(first_s)
     assert "garden is closed" in judge.words(caller.hearing.samples(first_s - 0.2))
 
 

@@ -25,16 +25,14 @@ def by_subject(request: Request) -> Reply:
 async def test_three_calls_at_once_each_hear_their_own_answer(stack, judge) -> None:
     stack.scripted.script = by_subject
 
-    async def ask(subject: str) -> str:
+    async def ask(subject: str) -> None:
         async with calling(stack.http_url) as caller:
-            await caller.heard_after(0.0, deadline_s=30)
-            await caller.interrupt()
-            await caller.quiet()
+            await caller.greeted()
             everyone_in.append(subject)
             await caller.until(lambda: len(everyone_in) == MAX_CALLS, "all three calls were up", deadline_s=30)
             sent_s = await caller.type(f"Tell me about {subject}.")
             first_s = await caller.heard_after(sent_s)
-            await caller.quiet()
+            await caller.over(first_s)
             heard[subject] = caller.hearing.samples(first_s - 0.2)
 
     everyone_in: list[str] = []

@@ -29,7 +29,7 @@ async def test_a_spoken_question_gets_an_audible_answer(stack, caller, question,
     stack.scripted.answer("Paris is the capital, and it lies on a river.")
     said = await caller.say(question.pcm)
     first_s = await caller.heard_after(said.last_s)
-    await caller.quiet()
+    await caller.over(first_s)
     assert "paris" in judge.words(caller.hearing.samples(first_s - 0.2))
 
 
@@ -37,3 +37,14 @@ async def test_the_agent_is_not_audible_while_the_caller_speaks(caller, question
     said = await caller.say(question.pcm)
     await caller.heard_after(said.last_s)
     assert caller.hearing.audible_s(said.first_s, said.last_s) == 0
+
+
+async def test_nothing_that_was_said_stands_in_the_log(stack, caller, question) -> None:
+    stack.scripted.answer("Paris is the capital, and it lies on a river.")
+    said = await caller.say(question.pcm)
+    await caller.over(await caller.heard_after(said.last_s))
+    await caller.hang_up()
+    log = stack.stack.log_path.read_text().lower()
+    assert "ready" in log
+    assert "capital of france" not in log
+    assert "lies on a river" not in log

@@ -29,7 +29,7 @@ async def test_what_is_heard_is_what_the_model_said(stack, caller, judge) -> Non
     stack.scripted.answer(ANSWER)
     sent_s = await caller.type("When is the museum open?")
     first_s = await caller.heard_after(sent_s)
-    await caller.quiet()
+    await caller.over(first_s)
     heard = judge.words(caller.hearing.samples(first_s - 0.2))
     assert jiwer.wer(plain(ANSWER), heard) <= MAX_WER, heard
 
@@ -58,9 +58,7 @@ async def test_the_answer_is_transcribed_for_the_caller(stack, caller) -> None:
 
 
 async def test_the_agent_tells_the_numbers_of_the_turn(stack, caller) -> None:
-    known = len(caller.turns)
     sent_s = await caller.type("Is the gate open?")
-    await caller.heard_after(sent_s)
-    turn = await caller.turn_after(known)
+    turn = await caller.over(await caller.heard_after(sent_s))
     assert {"llm_first", "voice_first", "speaking"} <= turn.stamps.keys()
     assert not turn.interrupted

@@ -150,9 +150,8 @@ class Caller:
 
     async def greeted(self, *, deadline_s: float = 30.0) -> float:
         """Wait until the greeting was heard and is over; the time at which it became audible."""
-        deadline = time.monotonic() + deadline_s
         first_s = await self.heard_after(0.0, deadline_s=deadline_s)
-        await self.quiet(deadline_s=deadline - time.monotonic())
+        await self.over(first_s, deadline_s=deadline_s)
         return first_s
 
     async def heard_after(self, after_s: float, *, deadline_s: float = 15.0) -> float:
@@ -177,13 +176,15 @@ class Caller:
             lambda: self.hearing.end_of_sound(from_s, gap_s), f"{gap_s} s of silence came", deadline_s=deadline_s
         )
 
-    async def turn_after(self, count: int, *, deadline_s: float = 30.0) -> Turn:
-        """The first turn that is told of when `count` are known already."""
-        return await self.until(
-            lambda: self.turns[count] if len(self.turns) > count else None,
+    async def over(self, heard_s: float, *, deadline_s: float = 30.0) -> Turn:
+        """Wait for the end of what became audible at `heard_s`: its numbers are told, and nothing is audible."""
+        turn = await self.until(
+            lambda: next((t for t in self.turns if t.received_s > heard_s), None),
             "the agent told the turn's numbers",
             deadline_s=deadline_s,
         )
+        await self.quiet()
+        return turn
 
     async def until(self, look: Callable[[], T | None], what: str, *, deadline_s: float) -> T:
         """Poll `look` until it gives something; Missed after the deadline or when the room has closed."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from worker.bench.caller import Caller, calling
+from worker.bench.caller import calling
 from worker.bench.figures import Figure, Result
 from worker.bench.speech import QUESTIONS, speak
 from worker.bench.spoken import Progress, hear_out
@@ -50,20 +50,16 @@ async def memory(http_url: str, processes: Sequence[psutil.Process], progress: P
     async with calling(http_url) as caller:
         await caller.greeted()
         for _ in range(3):
-            await _one_turn(caller, question.pcm)
+            said = await caller.say(question.pcm)
+            heard_s = await caller.heard_after(said.last_s)
             now = await asyncio.to_thread(_pss, processes)
             totals.append(sum(now.values()) / GIB)
             progress(f"{totals[-1]:.2f} GiB in {len(now)} processes")
-            await hear_out(caller)
+            await hear_out(caller, heard_s)
     result = Result("memory", [Figure("memory of the whole stack, one call (PSS)", (max(totals),), "≤ 2.0 GiB", "GiB")])
     largest = sorted(now.items(), key=lambda item: -item[1])
     result.notes += [f"{value / GIB:.2f} GiB: {name}" for name, value in largest[:12]]
     return result
-
-
-async def _one_turn(caller: Caller, pcm: bytes) -> None:
-    said = await caller.say(pcm)
-    await caller.heard_after(said.last_s)
 
 
 def start(progress: Progress) -> Result:

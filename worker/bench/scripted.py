@@ -39,9 +39,10 @@ async def text(http_url: str, llm: ScriptedLlm, turns: int, progress: Progress) 
         for number, answer in enumerate(islice(cycle(ANSWERS), turns), 1):
             llm.answer(answer)
             sent_s = await caller.type(f"Question number {number}, please.")
-            heard.append(await caller.heard_after(sent_s) - sent_s)
+            first_s = await caller.heard_after(sent_s)
+            heard.append(first_s - sent_s)
             progress(f"{number}/{turns} heard after {heard[-1]:.2f} s: {answer}")
-            await caller.quiet()
+            await caller.over(first_s)
     figure = Figure("text sent → first audible frame (scripted LLM: 50 ms, 60 tokens/s)", tuple(heard), "p50 ≤ 0.30 s")
     return Result("text", [figure])
 

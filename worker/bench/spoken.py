@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import cycle, islice
 
 from worker.bench.caller import Caller, Missed, Turn, calling, to_unix
@@ -74,8 +73,8 @@ async def _ask_all(
             continue
         heard.append(first_s - said.last_s)
         progress(f"{number}/{len(speeches)} heard after {heard[-1]:.2f} s: {speech.text}")
-        await hear_out(caller)
-        await _note_stages(caller, known, said, first_s, result)
+        await hear_out(caller, first_s)
+        _note_stages(caller.turns[known:], said, first_s, result)
     return heard, over
 
 
@@ -85,28 +84,26 @@ def _no_answer(caller: Caller, result: Result, error: Missed) -> None:
     result.failed += 1
 
 
-async def hear_out(caller: Caller) -> None:
-    """Wait for the end of the answer; press the button when it is a long one."""
+async def hear_out(caller: Caller, heard_s: float) -> None:
+    """Wait for the end of the answer that became audible at `heard_s`; press the button when it is a long one."""
     try:
-        await caller.quiet(deadline_s=LONGEST_ANSWER_S)
+        await caller.over(heard_s, deadline_s=LONGEST_ANSWER_S)
     except Missed:
         await caller.interrupt()
-        await caller.quiet(deadline_s=10.0)
+        await caller.over(heard_s, deadline_s=10.0)
 
 
-async def _note_stages(caller: Caller, known: int, said: Said, heard_s: float, result: Result) -> None:
-    with suppress(Missed):
-        await caller.turn_after(known, deadline_s=5.0)
+def _note_stages(told: list[Turn], said: Said, heard_s: float, result: Result) -> None:
     stopped = to_unix(said.last_s)
-    for turn in caller.turns[known:]:
-        if "turn_committed" in turn.stamps and turn.stamps["turn_committed"] < stopped:
+    for turn in told:
+        if turn.stamps.get("turn_committed", stopped) < stopped:
             result.waterfall.setdefault("early", []).append(turn.stamps["turn_committed"] - stopped)
-    told = _turn_of(caller.turns[known:], to_unix(heard_s))
-    if told is None or HEARD not in result.waterfall:
+    turn_heard = _turn_of(told, to_unix(heard_s))
+    if turn_heard is None or HEARD not in result.waterfall:
         return
     for name, stage in STAGES.items():
-        if name in told.stamps:
-            result.waterfall[stage].append(told.stamps[name] - stopped)
+        if name in turn_heard.stamps:
+            result.waterfall[stage].append(turn_heard.stamps[name] - stopped)
     result.waterfall[HEARD].append(heard_s - said.last_s)
 
 
