@@ -170,6 +170,7 @@ class Settings(BaseSettings):
             dtype=self.tts_dtype,
             max_batch_size=self.tts_max_batch_size,
             default_voice=self.tts_voice,
+            max_text_chars=max(EngineConfig().max_text_chars, self.synthesize_max_chars),
         )
 
     @property
