@@ -20,8 +20,9 @@ from tts_plugin.engine.model.acoustic_decoder import Upsampler
 from tts_plugin.engine.model.config import WrongCheckpoint, read_config
 from tts_plugin.engine.model.load import arrange, build, load, load_folder
 from tts_plugin.engine.model.random_weights import SMALL, random_voice, random_weights, write_checkpoint
+from tts_plugin.engine.model.tensor_file import open_tensors
 from tts_plugin.engine.model.voice import load_voice
-from tts_plugin.weights import NEVER_READ, expected_tensors
+from tts_plugin.weights import NEVER_READ, expected_tensors, read_header
 
 CPU = torch.device("cpu")
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,6 +75,17 @@ def test_bfloat16_network_holds_the_files_numbers_unchanged(tensors: dict[str, t
     assert torch.equal(network.connector.fc1.weight, tensors["model.acoustic_connector.fc1.weight"])
 
 
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes((GOLDEN / "tiny.weights.safetensors").read_bytes())
+    entries = read_header(path)
+    with open_tensors(path, entries) as file:
+        os.truncate(path, 100_000)
+        last = max(expected_tensors(TINY), key=lambda name: entries[name].end)
+        with pytest.raises(WrongCheckpoint, match="has changed while it was read"):
+            file.read(last)
+
+
 def test_a_missing_tensor_is_refused(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
     del tensors["tts_eos_classifier.fc2.bias"]
     with pytest.raises(WrongCheckpoint, match=r"1 missing \(tts_eos_classifier\.fc2\.bias\)"):
@@ -114,17 +126,19 @@ from tts_plugin.engine.model.load import load_folder
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 network = load_folder(Path(sys.argv[1]), torch.device("cpu"), torch.float32)
 grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-print(grown / sum(p.numel() * p.element_size() for p in network.parameters()))
+print(grown / sum(p.numel() * p.element_size() for p in network.parameters()), "sympy" in sys.modules)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux only")
-def test_loading_never_holds_the_model_twice(tmp_path: Path) -> None:
-    language = replace(SMALL.language, hidden=512, intermediate=4096, head_dim=128, layers=12, vocabulary=1000)
-    write_checkpoint(tmp_path, replace(SMALL, language=language, tts_layers=8))  # 340 MB in float32
+def test_loading_never_holds_the_model_twice_nor_imports_torchs_compiler(tmp_path: Path) -> None:
+    language = replace(SMALL.language, hidden=512, intermediate=2048, head_dim=128, layers=4, vocabulary=10_000)
+    write_checkpoint(tmp_path, replace(SMALL, language=language, tts_layers=2))  # 84 MB in float32
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     out = subprocess.run([sys.executable, "-c", PEAK, tmp_path], env=env, capture_output=True, text=True, check=True)
-    assert float(out.stdout) < 1.7  # the model once, and the file's mapped bfloat16 pages (half of it)
+    times_held, compiler = out.stdout.split()
+    assert float(times_held) < 1.6  # the model, its largest tensor (a quarter), and what torch itself needs
+    assert compiler == "False"  # it would cost 5 s of CPU time at every start
 
 
 def test_a_voice_of_another_model_is_refused_with_both_shapes(tmp_path: Path) -> None:

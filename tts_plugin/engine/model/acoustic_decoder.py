@@ -1,8 +1,8 @@
 """The acoustic decoder: latents in, samples out, a few columns of the past carried from call to call.
 
-Written channels-last, with every dense convolution as one matrix product: a transposed convolution whose kernel is
-twice its stride needs one column of the past (the reference keeps and recomputes all of the kernel's). The state is a
-flat tuple of tensors with a row per utterance, so joining and leaving a batch is indexing. Zeros mean a fresh start.
+Written channels-last, with every transposed convolution as one matrix product: its kernel is twice its stride, so it
+needs one column of the past (the reference keeps and recomputes a whole kernel's). The state is a flat tuple of tensors
+with a row per utterance, so joining and leaving a batch is indexing. Zeros mean a fresh start.
 Source: VibeVoice's modular_vibevoice_tokenizer.py.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tts_plugin.engine.model.config import ModelConfig
-from tts_plugin.engine.model.norm import RMSNorm
+from tts_plugin.engine.model.layers import Linear, RMSNorm
 
 KERNEL = 7  # of every convolution that does not change the rate
 PAST = KERNEL - 1
@@ -55,17 +55,18 @@ class AcousticDecoder(nn.Module):
 
 
 class CausalConv(nn.Module):
-    """A dense convolution of kernel 7 over time; weight [out, in, 7] as in the checkpoint."""
+    """A convolution of kernel 7 over time, dense or in each channel alone; weight [out, in / groups, 7]."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, groups: int = 1) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, KERNEL))
+        self.groups = groups
+        self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, KERNEL))
         self.bias = nn.Parameter(torch.empty(outputs))
 
     def forward(self, x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
-        window = _with_past(x, past, after)
-        columns = window.unfold(1, KERNEL, 1).flatten(2)  # [B, T, in * 7]
-        return functional.linear(columns, self.weight.flatten(1), self.bias)
+        window = torch.cat((past, x), dim=1)  # [B, 6 + T, in]
+        after.append(window[:, -PAST:])
+        return functional.conv1d(window.transpose(1, 2), self.weight, self.bias, groups=self.groups).transpose(1, 2)
 
 
 class Upsampler(nn.Module):
@@ -90,11 +91,11 @@ class Block(nn.Module):
     def __init__(self, channels: int, eps: float) -> None:
         super().__init__()
         self.norm = RMSNorm(channels, eps)
-        self.mixer = DepthwiseConv(channels)
+        self.mixer = CausalConv(channels, channels, groups=channels)
         self.gamma = nn.Parameter(torch.empty(channels))
         self.ffn_norm = RMSNorm(channels, eps)
-        self.linear1 = nn.Linear(channels, 4 * channels)
-        self.linear2 = nn.Linear(4 * channels, channels)
+        self.linear1 = Linear(channels, 4 * channels)
+        self.linear2 = Linear(4 * channels, channels)
         self.ffn_gamma = nn.Parameter(torch.empty(channels))
 
     def forward(self, x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
@@ -102,25 +103,6 @@ class Block(nn.Module):
         wide = functional.gelu(self.linear1(self.ffn_norm(x)))
         out: Tensor = x + self.linear2(wide) * self.ffn_gamma
         return out
-
-
-class DepthwiseConv(nn.Module):
-    """A convolution of kernel 7 in each channel alone; weight [channels, 1, 7] as in the checkpoint."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels, 1, KERNEL))
-        self.bias = nn.Parameter(torch.empty(channels))
-
-    def forward(self, x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
-        window = _with_past(x, past, after).transpose(1, 2)
-        return functional.conv1d(window, self.weight, self.bias, groups=window.shape[1]).transpose(1, 2)
-
-
-def _with_past(x: Tensor, past: Tensor, after: list[Tensor]) -> Tensor:
-    window = torch.cat((past, x), dim=1)  # [B, 6 + T, channels]
-    after.append(window[:, -PAST:])
-    return window
 
 
 def _state_shapes(config: ModelConfig) -> tuple[tuple[int, int], ...]:

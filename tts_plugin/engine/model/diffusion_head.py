@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from tts_plugin.engine.model.config import ModelConfig
 from tts_plugin.engine.model.language_model import GatedMLP
-from tts_plugin.engine.model.norm import RMSNorm, normalised
+from tts_plugin.engine.model.layers import Linear, RMSNorm, normalised
 
 TIME_FREQUENCIES = 256
 TIME_MAX_PERIOD = 10_000
@@ -36,8 +36,8 @@ class DiffusionHead(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         hidden, eps = config.language.hidden, config.diffusion.norm_eps
-        self.noisy_images_proj = nn.Linear(config.latent, hidden, bias=False)
-        self.cond_proj = nn.Linear(hidden, hidden, bias=False)
+        self.noisy_images_proj = Linear(config.latent, hidden, bias=False)
+        self.cond_proj = Linear(hidden, hidden, bias=False)
         self.t_embedder = TimeEmbedder(hidden)
         self.layers = nn.ModuleList(
             HeadLayer(hidden, config.diffusion.ffn, eps) for _ in range(config.diffusion.layers)
@@ -67,8 +67,8 @@ class DiffusionHead(nn.Module):
 class TimeEmbedder(nn.Module):
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.input = nn.Linear(TIME_FREQUENCIES, hidden, bias=False)
-        self.output = nn.Linear(hidden, hidden, bias=False)
+        self.input = Linear(TIME_FREQUENCIES, hidden, bias=False)
+        self.output = Linear(hidden, hidden, bias=False)
 
     def forward(self, timesteps: Tensor) -> Tensor:
         half = TIME_FREQUENCIES // 2
@@ -87,7 +87,7 @@ class HeadLayer(nn.Module):
         super().__init__()
         self.norm = RMSNorm(hidden, eps)
         self.ffn = GatedMLP(hidden, ffn)
-        self.adaLN_modulation = nn.Linear(hidden, 3 * hidden, bias=False)
+        self.adaLN_modulation = Linear(hidden, 3 * hidden, bias=False)
 
     def forward(self, x: Tensor, modulated: Tensor) -> Tensor:
         shift, scale, gate = modulated.chunk(3, dim=-1)
@@ -99,8 +99,8 @@ class FinalLayer(nn.Module):
     def __init__(self, hidden: int, latent: int, eps: float) -> None:
         super().__init__()
         self.eps = eps
-        self.linear = nn.Linear(hidden, latent, bias=False)
-        self.adaLN_modulation = nn.Linear(hidden, 2 * hidden, bias=False)
+        self.linear = Linear(hidden, latent, bias=False)
+        self.adaLN_modulation = Linear(hidden, 2 * hidden, bias=False)
 
     def forward(self, x: Tensor, modulated: Tensor) -> Tensor:
         shift, scale = modulated.chunk(2, dim=-1)

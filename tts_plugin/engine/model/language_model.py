@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tts_plugin.engine.model.config import LanguageConfig
-from tts_plugin.engine.model.norm import RMSNorm
+from tts_plugin.engine.model.layers import Linear, RMSNorm
 
 
 class Attention(Protocol):
@@ -65,10 +65,10 @@ class SelfAttention(nn.Module):
     def __init__(self, config: LanguageConfig, index: int) -> None:
         super().__init__()
         self.index, self.head_dim = index, config.head_dim
-        self.q_proj = nn.Linear(config.hidden, config.heads * config.head_dim)
-        self.k_proj = nn.Linear(config.hidden, config.kv_heads * config.head_dim)
-        self.v_proj = nn.Linear(config.hidden, config.kv_heads * config.head_dim)
-        self.o_proj = nn.Linear(config.heads * config.head_dim, config.hidden, bias=False)
+        self.q_proj = Linear(config.hidden, config.heads * config.head_dim)
+        self.k_proj = Linear(config.hidden, config.kv_heads * config.head_dim)
+        self.v_proj = Linear(config.hidden, config.kv_heads * config.head_dim)
+        self.o_proj = Linear(config.heads * config.head_dim, config.hidden, bias=False)
 
     def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], attention: Attention) -> Tensor:
         query = rotate(self.heads(self.q_proj(hidden)), rotation)
@@ -86,9 +86,9 @@ class GatedMLP(nn.Module):
 
     def __init__(self, hidden: int, intermediate: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(hidden, intermediate, bias=False)
-        self.up_proj = nn.Linear(hidden, intermediate, bias=False)
-        self.down_proj = nn.Linear(intermediate, hidden, bias=False)
+        self.gate_proj = Linear(hidden, intermediate, bias=False)
+        self.up_proj = Linear(hidden, intermediate, bias=False)
+        self.down_proj = Linear(intermediate, hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         down: Tensor = self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))

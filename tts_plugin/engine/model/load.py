@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from tts_plugin.engine.model.config import ModelConfig, WrongCheckpoint, read_config
 from tts_plugin.engine.model.network import Network
+from tts_plugin.engine.model.tensor_file import open_tensors
 from tts_plugin.weights import NEVER_READ, check_checkpoint, expected_tensors
 
 RENAMED: tuple[tuple[str, str], ...] = (  # the checkpoint's name → ours; the first pattern that matches counts
@@ -52,9 +52,9 @@ def load_folder(folder: Path, device: torch.device, dtype: torch.dtype) -> Netwo
 def load(config_path: Path, weights_path: Path, device: torch.device, dtype: torch.dtype) -> Network:
     """Loads a network. Raises WrongCheckpoint with what was found and what was expected."""
     config = read_config(config_path)
-    check_checkpoint(weights_path, config)
-    with safe_open(weights_path, framework="pt", device="cpu") as file:
-        network = build(config, file.get_tensor, device, dtype)
+    checkpoint = check_checkpoint(weights_path, config)
+    with open_tensors(weights_path, checkpoint.tensors) as file:
+        network = build(config, file.read, device, dtype)
     scale, bias = float(network.speech_scaling_factor), float(network.speech_bias_factor)
     if not (math.isfinite(scale) and math.isfinite(bias) and scale):
         raise WrongCheckpoint(f"{weights_path}: speech scaling {scale} and bias {bias}; expected finite numbers, not 0")
@@ -69,8 +69,7 @@ def build(config: ModelConfig, read: Callable[[str], Tensor], device: torch.devi
     for name in expected_tensors(config):
         if name != NEVER_READ:
             ours, arranged = arrange(name, read(name))
-            # copy: a tensor of the file is a window on its mapping, which must not outlive it
-            placed[ours] = arranged.to(device=device, dtype=dtype, copy=True).contiguous()
+            placed[ours] = arranged.to(device=device, dtype=dtype).contiguous()
     network.load_state_dict(placed, strict=True, assign=True)
     return network.eval().requires_grad_(False)
 

@@ -14,7 +14,7 @@ from tts_plugin.engine.model.acoustic_decoder import AcousticDecoder
 from tts_plugin.engine.model.config import ModelConfig
 from tts_plugin.engine.model.diffusion_head import DiffusionHead
 from tts_plugin.engine.model.language_model import LanguageModel
-from tts_plugin.engine.model.norm import RMSNorm
+from tts_plugin.engine.model.layers import Embedding, Linear, RMSNorm
 
 TEXT_WINDOW = 5  # token ids read at once
 SPEECH_WINDOW = 6  # latents made after each text window
@@ -27,10 +27,10 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         hidden = config.language.hidden
-        self.embed_tokens = nn.Embedding(config.language.vocabulary, hidden)
+        self.embed_tokens = Embedding(config.language.vocabulary, hidden)
         self.base_model = LanguageModel(config.language, config.base_layers, final_norm=False)
         self.tts_model = LanguageModel(config.language, config.tts_layers, final_norm=True)
-        self.input_types = nn.Embedding(2, hidden)
+        self.input_types = Embedding(2, hidden)
         self.connector = Connector(config.latent, hidden)
         self.diffusion_head = DiffusionHead(config)
         self.decoder = AcousticDecoder(config)
@@ -65,9 +65,9 @@ class Connector(nn.Module):
 
     def __init__(self, latent: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(latent, hidden)
+        self.fc1 = Linear(latent, hidden)
         self.norm = RMSNorm(hidden, CONNECTOR_EPS)
-        self.fc2 = nn.Linear(hidden, hidden)
+        self.fc2 = Linear(hidden, hidden)
 
     def forward(self, latents: Tensor) -> Tensor:
         out: Tensor = self.fc2(self.norm(self.fc1(latents)))
@@ -79,8 +79,8 @@ class EosClassifier(nn.Module):
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(hidden, hidden)
-        self.fc2 = nn.Linear(hidden, 1)
+        self.fc1 = Linear(hidden, hidden)
+        self.fc2 = Linear(hidden, 1)
 
     def forward(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.fc2(functional.relu(self.fc1(hidden)))

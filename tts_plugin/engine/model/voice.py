@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from tts_plugin.engine.model.config import ModelConfig, WrongCheckpoint
+from tts_plugin.engine.model.tensor_file import open_tensors
 from tts_plugin.weights import read_header
 
 
@@ -36,14 +36,14 @@ class Voice:
 
 def load_voice(path: Path, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Voice:
     """Reads a converted preset (.safetensors). Raises WrongCheckpoint when it is broken or of another model."""
-    shapes = {name: entry.shape for name, entry in read_header(path).items()}
+    entries = read_header(path)
+    shapes = {name: entry.shape for name, entry in entries.items()}
     for model, layers in (("lm", config.base_layers), ("tts_lm", config.tts_layers), ("neg_tts_lm", config.tts_layers)):
         _check(path, shapes, model, layers, config)
-    with safe_open(path, framework="pt", device="cpu") as file:
+    with open_tensors(path, entries) as file:
 
         def read(name: str) -> Tensor:
-            tensor: Tensor = file.get_tensor(name)
-            return tensor[0].to(device=device, dtype=dtype, copy=True)
+            return file.read(name)[0].to(device=device, dtype=dtype)
 
         def prefix(model: str, layers: int) -> Prefix:
             return Prefix(*(torch.stack([read(f"{model}.{kind}_cache.{i}") for i in range(layers)]) for kind in KINDS))
@@ -52,8 +52,8 @@ def load_voice(path: Path, config: ModelConfig, device: torch.device, dtype: tor
             base=prefix("lm", config.base_layers),
             tts=prefix("tts_lm", config.tts_layers),
             negative=prefix("neg_tts_lm", config.tts_layers),
-            hidden=read("tts_lm.last_hidden_state")[-1],
-            negative_hidden=read("neg_tts_lm.last_hidden_state")[-1],
+            hidden=read("tts_lm.last_hidden_state")[-1].clone(),
+            negative_hidden=read("neg_tts_lm.last_hidden_state")[-1].clone(),
         )
 
 
