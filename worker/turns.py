@@ -53,6 +53,6 @@ class TurnLog:
     def answered(self, *, interrupted: bool) -> TurnReport:
         """The agent's answer is over: its report, and a clean sheet for the next turn."""
         self.turn += 1
-        stamps = {name: self._stamps[name] for name in _ORDER if name in self._stamps}
+        stamps: dict[str, float] = {name: self._stamps[name] for name in _ORDER if name in self._stamps}
         self._stamps.clear()
         return TurnReport(self.turn, interrupted, stamps)
