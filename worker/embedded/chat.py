@@ -17,12 +17,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field, ValidationError
 
+from worker.embedded.examples import SPEAKABLE, with_examples
 from worker.embedded.llm import Busy, Chunk, LanguageModel, Rejected
 
 MODEL_NAME = "smollm2-135m-instruct"
 MAX_BODY_BYTES = 256 * 1024
 DEFAULT_TOKENS = 60  # about 20 s of speech; what comes after repeats itself
-SENTENCE_ENDS = (".", "!", "?", "…")
+SENTENCE_ENDS = (".", "!", "?")
 RETRY_AFTER_S = 1
 
 
@@ -47,7 +48,7 @@ class StreamOptions(BaseModel):
 
 
 class Chat(BaseModel):
-    """Defaults are those that gave the least bad answers of this model (docs/performance.md)."""
+    """Defaults are those that gave the least bad answers of this model."""
 
     model: str = Field(MODEL_NAME, max_length=200)
     messages: list[Message] = Field(min_length=1, max_length=500)
@@ -55,9 +56,8 @@ class Chat(BaseModel):
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=0, le=1024)
     max_completion_tokens: int | None = Field(None, ge=0, le=1024)
-    temperature: float | None = Field(0.2, ge=0, le=2)
-    top_p: float | None = Field(0.9, gt=0, le=1)
-    repeat_penalty: float | None = Field(1.1, ge=0.5, le=2)
+    temperature: float | None = Field(0, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
     stop: str | list[str] | None = None
     seed: int | None = None
     n: Literal[1] | None = 1
@@ -69,11 +69,15 @@ class Chat(BaseModel):
         return max(1, DEFAULT_TOKENS if asked is None else asked)
 
     def request(self) -> dict[str, Any]:
-        sampling = self.model_dump(
-            include={"temperature", "top_p", "repeat_penalty", "stop", "seed"}, exclude_none=True
-        )
-        usage = {"stream_options": {"include_usage": True}}
-        return {"messages": [m.plain() for m in self.messages], "max_tokens": self.most_tokens, **usage, **sampling}
+        sampling = self.model_dump(include={"temperature", "top_p", "stop", "seed"}, exclude_none=True)
+        return {
+            "messages": with_examples([message.plain() for message in self.messages]),
+            "max_tokens": self.most_tokens,
+            "grammar": SPEAKABLE,
+            "repeat_penalty": 1.0,
+            "stream_options": {"include_usage": True},
+            **sampling,
+        }
 
 
 class _Failure(Exception):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import xllamacpp
 
+from worker.embedded.examples import with_examples
 from worker.embedded.slots import Slots
 
 SLOTS = 4
@@ -59,8 +60,9 @@ class LanguageModel:
         self._requests = self._refused = self._aborted = self._tokens = 0
 
     def warm(self) -> None:
-        """Blocks for about 0.2 s."""
-        self._server.handle_chat_completions({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2})
+        """Evaluates the examples in the slot that the first call gets. Blocks for about a second."""
+        messages = with_examples([{"role": "user", "content": "Hello"}])
+        self._server.handle_chat_completions({"messages": messages, "max_tokens": 2, "id_slot": 0})
 
     async def stream(self, request: dict[str, Any], *, conversation: str | None = None) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks as they are made. Closing the iterator stops the model at its next token.
@@ -158,6 +160,7 @@ def _parameters(model: Path, folder: Path) -> xllamacpp.CommonParams:
     p.model.path = str(model)
     p.n_ctx, p.n_parallel, p.kv_unified = CONTEXT_TOKENS, SLOTS, True
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
+    p.n_cache_reuse = 16  # tokens: when a call's oldest turns are left out, the rest is moved and not evaluated anew
     p.cache_ram_mib = 0  # its 8 GiB of saved prompts are of no use: each conversation keeps its slot
     # It insists on a server of its own beside the calls from here: on a socket in a folder that only we can enter.
     p.hostnames = [str(folder / "llama.sock")]
