@@ -151,3 +151,17 @@ def test_a_failed_step_of_a_real_tool_leaves_no_stamp(monkeypatch: pytest.Monkey
 def test_an_unknown_word_shows_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["fly"]) == 1
     assert "usage: python -m worker.setup" in capsys.readouterr().err
+
+
+def test_the_doctor_makes_and_changes_no_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "VENV_PYTHON", tmp_path / "python")
+    monkeypatch.setattr(environment, "ensure", lambda *_: pytest.fail("it was changed"))
+    assert commands.main(["doctor"]) == 1
+    assert "`make setup` makes it" in capsys.readouterr().err
+    become: list[str] = []
+    monkeypatch.setattr(commands, "_become", become.append)
+    (tmp_path / "python").touch()
+    assert commands.main(["doctor"]) == 0
+    assert become == ["doctor"]

@@ -37,8 +37,8 @@ def _run(arguments: list[str]) -> int:
             set_up("call")
             _become("dev")
         case ["doctor"]:
-            with _alone():
-                environment.ensure("call", print)
+            if not VENV_PYTHON.exists():  # it tells what is old in an environment; it does not change one
+                raise Problem("there is no .venv yet: `make setup` makes it, then `make doctor` looks at it")
             _become("doctor")
         case ["setup"]:
             set_up("call")
@@ -69,8 +69,8 @@ def set_up(kind: environment.Kind) -> None:
     with _alone():
         with steps.step("This machine"):
             machine.check()
-            if not environment.is_current(kind) and not livekit_server.find():
-                machine.check_disk()
+            if not VENV_PYTHON.exists() and not livekit_server.find():
+                machine.check_disk(machine.COLD_BYTES[kind])
         if kind == "test":
             with steps.step("System packages"):
                 debian.ensure(steps.life)
