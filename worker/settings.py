@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     tts_model_name: str = Field(
         "microsoft/VibeVoice-Realtime-0.5B", description="VibeVoice checkpoint: a hub name or a folder."
     )
+    tts_model_path: Path | None = Field(
+        None, description="Folder with VibeVoice's files, as `tts-ops pull --to` makes it; empty: huggingface's cache."
+    )
     tts_device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cuda, cuda:N, mps or cpu."
     )
@@ -166,6 +169,7 @@ class Settings(BaseSettings):
         return EngineConfig(
             backend=self.tts_backend,
             model_name=self.tts_model_name,
+            model_path=self.tts_model_path,
             device=self.tts_device,
             dtype=self.tts_dtype,
             max_batch_size=self.tts_max_batch_size,

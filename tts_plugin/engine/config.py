@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 BackendName = Literal["auto", "vibevoice", "embedded"]
@@ -12,6 +13,7 @@ BackendName = Literal["auto", "vibevoice", "embedded"]
 class EngineConfig:
     backend: BackendName = "auto"
     model_name: str = "microsoft/VibeVoice-Realtime-0.5B"
+    model_path: Path | None = None  # a folder with the files; None: huggingface's cache
     device: str = "auto"
     dtype: str = "auto"
     max_batch_size: int | None = None  # None: what calibration finds
