@@ -19,6 +19,7 @@ import { Problem } from "./problems.js";
 
 const CONNECT_DEADLINE_MS = 10_000;
 const INTERRUPT_DEADLINE_MS = 3_000;
+const TAIL_MS = 500; // how long sound that was on its way may still arrive after an interruption
 const STATE_POLL_MS = 500; // a change event can be lost in a reconnect; the attribute itself is not
 
 export class Call extends EventTarget {
@@ -101,10 +102,11 @@ export class Call extends EventTarget {
     }
   }
 
-  /** Makes the agent fall silent. @throws {Problem} "interrupt-failed" */
+  /** Silence here at once, and makes the agent fall silent. @throws {Problem} "interrupt-failed" */
   async interrupt() {
     const agent = this.#agent;
     if (!agent) return;
+    this.#hush(true);
     try {
       await this.#room.localParticipant.performRpc({
         destinationIdentity: agent.identity,
@@ -114,6 +116,8 @@ export class Call extends EventTarget {
       });
     } catch {
       if (!this.#ended) throw new Problem("interrupt-failed");
+    } finally {
+      setTimeout(() => this.#hush(false), TAIL_MS);
     }
   }
 
@@ -201,6 +205,11 @@ export class Call extends EventTarget {
     if (track.kind !== this.#client.Track.Kind.Audio) return;
     this.#soundBox.append(track.attach());
     this.#tell("voice", { track: track.mediaStreamTrack });
+  }
+
+  /** @param {boolean} muted */
+  #hush(muted) {
+    for (const element of this.#soundBox.querySelectorAll("audio")) element.muted = muted;
   }
 
   #readSound() {

@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-sync",
     "--allow-loopback-in-peer-connection",  # without it Chromium does not talk WebRTC to 127.0.0.1
 )
-MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+BEEPS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")  # Chromium's own fake microphone
 SOUND = ("--autoplay-policy=no-user-gesture-required",)
 AUDIBLE_RMS = 0.01
 POLL_S = 0.02
@@ -34,6 +34,11 @@ LISTEN = """
 window.heard = [];
 setInterval(() => window.heard.push([performance.now(), window.ttsOps?.levels.agent ?? 0]), 10);
 """
+
+
+def hears(recording: Path) -> tuple[str, ...]:
+    """Flags for a microphone that hears a wav (48 kHz mono 16 bit) once, from the moment it is opened."""
+    return (*BEEPS, f"--use-file-for-fake-audio-capture={recording}%noloop")
 
 
 class CallPage:
@@ -131,8 +136,8 @@ async def browser_context(*flags: str, **options: Any) -> AsyncIterator[BrowserC
 
 @asynccontextmanager
 async def call_page(url: str, *flags: str, **options: Any) -> AsyncIterator[CallPage]:
-    """The page at `url`, with microphone and sound unless `flags` say otherwise; hangs up at the end."""
-    async with browser_context(*(flags or MICROPHONE + SOUND), **options) as context:
+    """The page at `url`; hangs up at the end. `flags` say which microphone there is, and whether sound may play."""
+    async with browser_context(*flags, **options) as context:
         page = CallPage(await context.new_page())
         await page.page.add_init_script(LISTEN)
         await page.page.goto(url)

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from call_page import CHROMIUM, MICROPHONE, SOUND, CallPage, call_page
+from call_page import BEEPS, CHROMIUM, SOUND, CallPage, call_page, hears
 from livekit import api
 
 from worker.bench.scripted import LONG
@@ -21,6 +21,7 @@ from worker.bench.speech import speak
 pytestmark = [pytest.mark.system, pytest.mark.browser, pytest.mark.timeout(180)]
 
 SIZES = {"phone": {"width": 360, "height": 740}, "desk": {"width": 1440, "height": 900}}
+Flags = tuple[str, ...]
 CAPTURE_HZ = 48_000
 SILENCE_S = 9.0  # the greeting and the connecting before it
 
@@ -29,6 +30,12 @@ SILENCE_S = 9.0  # the greeting and the connecting before it
 def chromium(missing: Any) -> None:
     if not CHROMIUM.exists():
         missing("chromium (Debian package `chromium`)")
+
+
+@pytest.fixture(scope="session")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Flags:
+    """A microphone in a silent room (Chromium's beeps are taken for speech), and sound."""
+    return (*hears(write_wav(tmp_path_factory.mktemp("quiet") / "quiet.wav", bytes(2 * CAPTURE_HZ))), *SOUND)
 
 
 @pytest.fixture
@@ -40,9 +47,9 @@ def stack(_scripted_stack: Any) -> Any:
 
 
 @pytest.fixture
-async def page(stack: Any) -> AsyncIterator[CallPage]:
-    """The page before a call, at its full width, with a microphone that hears a soft beep."""
-    async with call_page(stack.http_url, viewport=SIZES["desk"]) as page:
+async def page(stack: Any, quiet: Flags) -> AsyncIterator[CallPage]:
+    """The page before a call, at its full width."""
+    async with call_page(stack.http_url, *quiet, viewport=SIZES["desk"]) as page:
         yield page
 
 
@@ -62,15 +69,15 @@ async def test_a_typed_question_is_written_at_once_and_answered_aloud(page: Call
     await page.until_line("Agent", "The museum opens at nine in the morning.")
 
 
-async def test_a_spoken_question_is_written_and_answered_aloud(stack: Any, tmp_path: Path) -> None:
+async def test_a_spoken_question_is_written_and_answered_aloud(stack: Any, tmp_path: Path, build_dir: Path) -> None:
     stack.scripted.answer("There are seven days in one week.")
     question = await microphone_file(stack.http_url, "How many days are there in one week?", tmp_path)
-    flags = (*MICROPHONE, *SOUND, f"--use-file-for-fake-audio-capture={question}%noloop")
-    async with call_page(stack.http_url, *flags) as page:
+    async with call_page(stack.http_url, *hears(question), *SOUND, viewport=SIZES["desk"]) as page:
         await page.start()
         await page.until_line("You", "days", deadline_s=30)
         await page.until_line("Agent", "seven days")
         await page.until("ttsOps.counts.turns >= 2 && document.querySelectorAll('#turns li').length === 1", 20)
+        await page.page.screenshot(path=build_dir / "browser" / "spoken.png")
         assert "days" in stack.scripted.requests[-1].user_text
 
 
@@ -88,8 +95,10 @@ async def test_an_interruption_silences_the_agent(page: CallPage, stack: Any, wa
         await page.page.get_by_role("button", name="Interrupt").click()
     else:
         await page.page.keyboard.press("Escape")
+    assert await page.page.evaluate(MUTED)  # silent here at once, while the last sound is still on its way
     await page.until_quiet()
     assert await page.last_sound_ms() - pressed_ms < 1000
+    await page.until(f"!({MUTED})")
     await page.until("document.querySelector('#transcript').textContent.includes('Interrupted')")
 
 
@@ -112,15 +121,17 @@ async def test_a_second_call_starts_afresh(page: CallPage) -> None:
     await page.until_audible()
 
 
-async def test_muting_stops_the_microphone_and_says_so(page: CallPage) -> None:
-    await page.start()
-    await page.page.locator("#mute").focus()
-    await page.page.keyboard.press("m")
-    await page.until("ttsOps.microphone === 'muted'")
-    assert await page.page.get_by_role("button", name="Unmute").is_visible()
-    await page.until("ttsOps.levels.you === 0")
-    await page.page.keyboard.press("m")
-    await page.until("ttsOps.microphone === 'on'")
+async def test_muting_silences_the_microphone_and_says_so(stack: Any) -> None:
+    async with call_page(stack.http_url, *BEEPS, *SOUND) as page:
+        await page.start()
+        await page.until("ttsOps.levels.you > 0.01")
+        await page.page.locator("#mute").focus()
+        await page.page.keyboard.press("m")
+        await page.until("ttsOps.microphone === 'muted'")
+        assert await page.page.get_by_role("button", name="Unmute").is_visible()
+        await page.until("ttsOps.levels.you === 0")
+        await page.page.keyboard.press("m")
+        await page.until("ttsOps.levels.you > 0.01")
 
 
 async def test_the_letter_m_in_a_message_does_not_mute(page: CallPage) -> None:
@@ -135,7 +146,7 @@ async def test_the_letter_m_in_a_message_does_not_mute(page: CallPage) -> None:
     [((), "microphone-missing"), (("--use-fake-device-for-media-stream",), "microphone-denied")],
     ids=["none found", "denied"],
 )
-async def test_without_a_microphone_the_call_goes_on_by_typing(stack: Any, flags: tuple[str, ...], notice: str) -> None:
+async def test_without_a_microphone_the_call_goes_on_by_typing(stack: Any, flags: Flags, notice: str) -> None:
     stack.scripted.answer("You can type to me.")
     async with call_page(stack.http_url, *SOUND, *flags) as page:
         await page.start()
@@ -167,8 +178,8 @@ async def test_when_no_agent_comes_the_page_says_so(page: CallPage, stack: Any) 
     assert await page.page.get_by_role("button", name="Keep waiting").is_visible()
 
 
-async def test_a_dropped_connection_comes_back(stack: Any) -> None:
-    async with call_page(stack.http_url, *MICROPHONE, *SOUND) as page:
+async def test_a_dropped_connection_comes_back(stack: Any, quiet: Flags) -> None:
+    async with call_page(stack.http_url, *quiet) as page:
         sockets: list[Any] = []
         await page.page.route_web_socket(
             "**/rtc**", lambda socket: sockets.append((socket, socket.connect_to_server()))
@@ -237,10 +248,10 @@ async def test_the_parts_in_use_and_their_weak_points_are_shown(page: CallPage) 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_page_fits_and_can_be_read(stack: Any, build_dir: Path, size: str, scheme: str) -> None:
+async def test_the_page_fits_and_can_be_read(stack: Any, quiet: Flags, build_dir: Path, size: str, scheme: str) -> None:
     pictures = build_dir / "browser"
     stack.scripted.answer("There are seven days in one week, from Monday to Sunday.")
-    async with call_page(stack.http_url, viewport=SIZES[size], color_scheme=scheme) as page:
+    async with call_page(stack.http_url, *quiet, viewport=SIZES[size], color_scheme=scheme) as page:
         await page.page.screenshot(path=pictures / f"{size}-{scheme}-before.png")
         await page.start()
         await page.page.keyboard.press("Escape")
@@ -304,8 +315,8 @@ async def test_state_and_transcript_are_told_to_a_screen_reader(page: CallPage) 
     await page.until("document.querySelector('[aria-live=polite]').textContent.startsWith('Agent: Hello')")
 
 
-async def test_with_reduced_motion_nothing_moves(stack: Any) -> None:
-    async with call_page(stack.http_url, reduced_motion="reduce") as page:
+async def test_with_reduced_motion_nothing_moves(stack: Any, quiet: Flags) -> None:
+    async with call_page(stack.http_url, *quiet, reduced_motion="reduce") as page:
         await page.start()
         moving = "document.getAnimations().filter((a) => a.playState === 'running').length"
         assert await page.page.evaluate(moving) == 0
@@ -321,6 +332,8 @@ OVERFLOW = """() => [...document.querySelectorAll('body *')]
   .filter((e) => e.checkVisibility() && !e.closest('.unseen, .symbols'))
   .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1)
   .map((e) => e.id || e.className || e.tagName)"""
+
+MUTED = "document.querySelector('#sound audio').muted"
 
 FOCUS_VISIBLE = """() => {
   const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
@@ -370,10 +383,14 @@ async def microphone_file(http_url: str, text: str, folder: Path) -> Path:
     samples = np.frombuffer(speech.pcm, np.int16).astype(np.float32)
     times = np.arange(0, len(samples), 24_000 / CAPTURE_HZ)
     louder = np.interp(times, np.arange(len(samples)), samples).astype(np.int16)
-    path = folder / "question.wav"
+    silence = bytes(2 * int(SILENCE_S * CAPTURE_HZ))
+    return write_wav(folder / "question.wav", silence + louder.tobytes() + bytes(2 * 3 * CAPTURE_HZ))
+
+
+def write_wav(path: Path, pcm: bytes) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, CAPTURE_HZ, 0, "NONE", ""))
-        file.writeframes(bytes(2 * int(SILENCE_S * CAPTURE_HZ)) + louder.tobytes() + bytes(2 * 3 * CAPTURE_HZ))
+        file.writeframes(pcm)
     return path
 
 
