@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from worker import dev, dev_livekit
+from worker import dev
+from worker.dev import livekit as dev_livekit
+from worker.dev.supervisor import Part
 from worker.settings import Settings
 from worker.setup import livekit_server
-from worker.supervisor import Part
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from livekit import api
 
-from worker.dev_livekit import LiveKitKey, server_environment
+from worker.dev.livekit import LiveKitKey, server_environment
 from worker.setup import livekit_server
 
 pytestmark = pytest.mark.system

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker.ports import Port, all_ports, complaint, holder
+from worker.dev.ports import Port, all_ports, complaint, holder
 from worker.settings import Settings
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.restart_policy import RestartPolicy
+from worker.dev.restart_policy import RestartPolicy
 
 
 class Clock:

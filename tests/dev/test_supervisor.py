@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from worker.supervisor import Part, Supervisor
+from worker.dev.supervisor import Part, Supervisor
 
 # A server that answers 200 once it listens. It ignores SIGTERM when told to, and may have a child of its own.
 SERVER = """
@@ -200,7 +200,7 @@ async def test_a_very_long_line_comes_in_pieces(record: Record) -> None:
 
 KILLED = """
 import asyncio, sys
-from worker.supervisor import Part, Supervisor
+from worker.dev.supervisor import Part, Supervisor
 code = sys.argv[1]
 parts = [Part(n, (sys.executable, "-c", code, p, *words), {}, f"http://127.0.0.1:{p}/")
          for n, p, *words in (("one", sys.argv[2], "stubborn", "parent"), ("two", sys.argv[3]))]

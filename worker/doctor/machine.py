@@ -10,7 +10,7 @@ import sys
 
 import psutil
 
-from worker import ports
+from worker.dev import ports
 from worker.doctor.finding import Finding, missing, note, ok
 from worker.settings import Settings
 from worker.setup import machine

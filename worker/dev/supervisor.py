@@ -16,8 +16,8 @@ from pathlib import Path
 
 import aiohttp
 
-from worker.child import Child
-from worker.restart_policy import RestartPolicy
+from worker.dev.child import Child
+from worker.dev.restart_policy import RestartPolicy
 
 GRACE_S = 2.5  # between SIGTERM and SIGKILL
 LAST_GRACE_S = 1.0  # the same for what ends last; all is gone within 5 s

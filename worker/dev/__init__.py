@@ -15,12 +15,12 @@ from typing import Any
 
 import aiohttp
 
-from worker import ports
-from worker.dev_livekit import LiveKitKey, server_environment
+from worker.dev import ports
+from worker.dev.livekit import LiveKitKey, server_environment
+from worker.dev.supervisor import Failure, Part, Supervisor
 from worker.logs import redact
 from worker.settings import Settings
 from worker.setup import livekit_server
-from worker.supervisor import Failure, Part, Supervisor
 
 LOCAL_LIVEKIT = "ws://127.0.0.1:7880"  # the default: no LiveKit server was named, so we start one
 FIRST_LOAD_S = 900.0  # VibeVoice may be downloaded on its first start

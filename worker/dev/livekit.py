@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-CONFIG = Path(__file__).resolve().parents[1] / "livekit.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "livekit.yaml"
 
 
 @dataclass(frozen=True, slots=True)
