@@ -13,7 +13,8 @@ import typer
 
 app = typer.Typer(
     name="tts-ops",
-    help="A self-hosted voice agent: a caller speaks in a LiveKit room and hears the answer while it is still being written.\n\n"
+    help="A self-hosted voice agent: a caller speaks in a LiveKit room and hears the answer while it is still being "
+    "written.\n\n"
     "`tts-ops dev` starts everything on this machine and prints one URL. Every setting is an environment variable "
     "(or a line of .env): docs/settings.md lists them, `tts-ops doctor` says what is missing.",
     no_args_is_help=True,

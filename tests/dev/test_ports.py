@@ -28,7 +28,8 @@ def taken_udp() -> Iterator[int]:
 def test_a_taken_port_is_named_with_its_holder_and_the_variable_that_changes_it(taken: int) -> None:
     line = complaint((Port("ENGINE_PORT", taken),))
     assert line is not None
-    assert line.startswith(f"port {taken} is in use by python")
+    assert line.startswith(f"port {taken} is in use by ")
+    assert f"(process {os.getpid()})" in line
     assert f"(process {os.getpid()})" in line
     assert line.endswith("set ENGINE_PORT to another number")
     assert "\n" not in line
