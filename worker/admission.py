@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable
 
 CALLS_PER_CORE_EMBEDDED = 1.5  # a call costs 0.3 core of embedded models and 0.28 of worker; the rest is head-room
 CALLS_PER_CORE_REMOTE = 4.0  # silero, end-of-turn model and the job itself: about 0.16-0.25 core
+# LiveKit offers nothing at 1, hears of a free place up to 2.5 s late, and never offers a call twice: the calls of that
+# time would stay without an agent. Below 1 it asks, and admission answers exactly.
+FULL_LOAD = 0.99
 RESERVATION_S = 15.0  # from accepting a job to its process being seen; LiveKit assigns within 7.5 s or not at all
 
 
@@ -60,5 +63,5 @@ class Admission:
 
     @property
     def load(self) -> float:
-        """0 … 1 for LiveKit's choice between workers."""
-        return min(1.0, self.active / self.capacity) if self.capacity else 1.0
+        """0 … FULL_LOAD for LiveKit's choice between workers."""
+        return min(FULL_LOAD, self.active / self.capacity) if self.capacity else FULL_LOAD

@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from livekit import rtc
 from livekit.agents import (
@@ -62,7 +63,8 @@ def prepare_process(process: JobProcess) -> None:
     ssl.create_default_context()
     process.userdata["settings"] = settings
     process.userdata["vad"] = silero.VAD.load(min_silence_duration=0.25, activation_threshold=0.5)
-    process.userdata["llm"] = providers.build_llm(settings)
+    process.userdata["conversation"] = uuid4().hex  # a job process takes one call
+    process.userdata["llm"] = providers.build_llm(settings, conversation=process.userdata["conversation"])
 
 
 async def answer_call(ctx: JobContext) -> None:
@@ -85,7 +87,7 @@ class Call:
         self._settings = settings
         self._file = file
         self._turns = TurnLog()
-        self._prompt_cache = providers.build_prompt_cache(settings)
+        self._prompt_cache = providers.build_prompt_cache(settings, conversation=ctx.proc.userdata["conversation"])
         self._link = JobLink(
             settings.fleet_socket, job_id=ctx.job.id, room=ctx.job.room.name, room_sid=ctx.job.room.sid
         )
@@ -134,7 +136,12 @@ class Call:
                 "turn_detection": inference.TurnDetector(version="v1-mini"),
                 "interruption": {"mode": "vad", "min_duration": 0.2, "false_interruption_timeout": 1.5},
                 "endpointing": {"min_delay": 0.2, "max_delay": 1.2},
-                "preemptive_generation": {"enabled": True, "preemptive_tts": True},
+                "preemptive_generation": {
+                    "enabled": True,
+                    "preemptive_tts": True,
+                    "max_retries": 10,
+                    "max_speech_duration": 30.0,
+                },
             },
             conn_options=SessionConnectOptions(llm_conn_options=providers.llm_connect_options(settings)),
             use_tts_aligned_transcript=True,

@@ -14,16 +14,18 @@ import aiohttp
 from livekit.agents import llm
 
 logger = logging.getLogger(__name__)
-WARM_TIMEOUT_S = 5.0  # a cold 600-token instruction takes about 3.5 s on two cores
+WARM_TIMEOUT_S = 10.0  # a cold prompt of a call takes up to 7 s on two busy cores
 
 
 class PromptCache:
     """At most one request in flight; of those that wait, the newest wins. Failures are never the caller's affair."""
 
-    def __init__(self, base_url: str | None, model: str) -> None:
-        """`base_url` ends in /v1; None makes every method do nothing."""
+    def __init__(self, base_url: str | None, model: str, *, conversation: str | None = None) -> None:
+        """`base_url` ends in /v1; None makes every method do nothing. `conversation`: as its turns are sent with."""
         self._base_url = base_url
-        self._model = model
+        self._body: dict[str, Any] = {"model": model, "max_tokens": 1, "cache_prompt": True}
+        if conversation:
+            self._body["prompt_cache_key"] = conversation
         self._next: list[dict[str, Any]] | None = None
         self._task: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -65,9 +67,8 @@ class PromptCache:
             await self._send(self._session, f"{base_url}/chat/completions", messages)
 
     async def _send(self, session: aiohttp.ClientSession, url: str, messages: list[dict[str, Any]]) -> None:
-        body = {"model": self._model, "messages": messages, "max_tokens": 1, "cache_prompt": True}
         try:
-            async with session.post(url, json=body) as response:
+            async with session.post(url, json=self._body | {"messages": messages}) as response:
                 await response.read()
                 if response.status >= 400:
                     logger.debug("the prompt cache was not warmed: status %d", response.status)

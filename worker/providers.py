@@ -34,8 +34,11 @@ class Parts:
     notes: tuple[str, ...] = ()
 
 
-def build_llm(settings: Settings) -> llm.LLM[Any]:
-    """The language model that `settings.llm` comes to. SettingsError names the variable that is missing."""
+def build_llm(settings: Settings, *, conversation: str | None = None) -> llm.LLM[Any]:
+    """The language model that `settings.llm` comes to. SettingsError names the variable that is missing.
+
+    `conversation`: which prompt cache of the embedded model the turns share; build_prompt_cache takes the same.
+    """
     model = settings.llm_model_name
     match settings.llm:
         case "anthropic":
@@ -51,7 +54,7 @@ def build_llm(settings: Settings) -> llm.LLM[Any]:
         case "embedded":
             from worker.llm import EmbeddedLLM
 
-            return EmbeddedLLM(settings.models_address, model)
+            return EmbeddedLLM(settings.models_address, model, conversation=conversation)
 
 
 def build_stt(settings: Settings, *, language: str = "en") -> stt.STT[Any]:
@@ -79,10 +82,10 @@ def build_stt(settings: Settings, *, language: str = "en") -> stt.STT[Any]:
             )
 
 
-def build_prompt_cache(settings: Settings) -> PromptCache:
+def build_prompt_cache(settings: Settings, *, conversation: str | None = None) -> PromptCache:
     """Keeps the embedded model's prompt cache warm; for every other model it does nothing."""
     url = f"{settings.models_address}/v1" if settings.llm == "embedded" else None
-    return PromptCache(url, settings.llm_model_name)
+    return PromptCache(url, settings.llm_model_name, conversation=conversation)
 
 
 def llm_connect_options(settings: Settings) -> APIConnectOptions:
