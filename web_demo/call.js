@@ -5,7 +5,7 @@
  *
  * Events (CustomEvent): "connected"; "agent" {state}; "agent-left"; "words" {segment, speaker, text, final, version};
  * "turn" {…contract of topic tts-ops.turn}; "voice" {track}; "sound" {blocked}; "reconnecting"; "reconnected";
- * "microphone" {state}; "ended" {reason}.
+ * "microphone" {state}; "interrupted"; "ended" {reason}.
  */
 
 import { agentState, STATE_ATTRIBUTE } from "./agent-state.js";
@@ -106,6 +106,7 @@ export class Call extends EventTarget {
   async interrupt() {
     const agent = this.#agent;
     if (!agent) return;
+    const spoke = this.#state === "speaking";
     this.#hush(true);
     try {
       await this.#room.localParticipant.performRpc({
@@ -114,6 +115,8 @@ export class Call extends EventTarget {
         payload: "",
         responseTimeout: INTERRUPT_DEADLINE_MS,
       });
+      // Told late, when the last of its words are here: the agent reports no turn that was cut off at its first word.
+      if (spoke) setTimeout(() => this.#tell("interrupted"), TAIL_MS);
     } catch {
       if (!this.#ended) throw new Problem("interrupt-failed");
     } finally {

@@ -195,6 +195,7 @@ export class Page {
     on("agent-left", () => this.#watch.seeLeave());
     on("words", (words) => this.#transcript.put(words));
     on("turn", (turn) => this.#seeTurn(turn));
+    on("interrupted", () => this.#transcript.markInterrupted());
     on("voice", ({ track }) => this.#levels.followAgent(track));
     on("sound", ({ blocked }) => this.#seeSound(blocked));
     on("microphone", () => this.#seeMicrophone());

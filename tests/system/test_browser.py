@@ -102,6 +102,12 @@ async def test_an_interruption_silences_the_agent(page: CallPage, stack: Any, wa
     await page.until("document.querySelector('#transcript').textContent.includes('Interrupted')")
 
 
+async def test_an_answer_cut_off_at_its_first_word_is_marked(page: CallPage) -> None:
+    await page.start()
+    await page.page.keyboard.press("Escape")
+    await page.until("document.querySelector('#transcript').textContent.includes('Interrupted')")
+
+
 async def test_hanging_up_ends_the_call_and_keeps_what_was_said(page: CallPage) -> None:
     await page.start()
     await page.until_line("Agent", "Hello")
