@@ -88,8 +88,9 @@ def test_load_is_the_share_of_calls(clock):
     assert admission(["a"], clock, room=4).load == 0.25
 
 
-def test_a_worker_without_room_at_all_is_fully_loaded(clock):
-    assert admission([], clock, room=0).load == 1.0
+@pytest.mark.parametrize(("running", "room"), [([], 0), (["a"], 1)])
+def test_a_full_worker_is_loaded_but_never_so_that_livekit_asks_it_no_more(clock, running, room):
+    assert 0.9 < admission(running, clock, room=room).load < 1.0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["admit", "start", "end", "release", "wait"]), st.integers(0, 5))))
