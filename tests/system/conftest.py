@@ -67,10 +67,10 @@ def livekit_server(missing: Callable[[str], NoReturn]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _scripted_stack(livekit_server: Path, build_dir: Path) -> Iterator[ScriptedStack]:
+def _scripted_stack(livekit_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedStack]:
     with scripted_llm() as llm:
         env = EMBEDDED | {"LLM_PROVIDER": "local", "OPENAI_BASE_URL": llm.url, "MAX_CALLS": str(MAX_CALLS)}
-        with running_stack(build_dir / "system" / "stack.log", env) as stack:
+        with running_stack(tmp_path_factory.mktemp("stack") / "dev.log", env) as stack:
             yield ScriptedStack(stack, llm)
 
 
@@ -93,9 +93,9 @@ async def caller(stack: ScriptedStack) -> AsyncIterator[Caller]:
 
 async def past_greeting(caller: Caller) -> None:
     """Cut the greeting short, so that a test does not pay for all of it."""
-    first_s = await caller.heard_after(0.0, deadline_s=30.0)
+    await caller.heard_after(0.0, deadline_s=30.0)
     await caller.interrupt()
-    await caller.over(first_s)
+    await caller.quiet()
 
 
 @pytest.fixture(scope="session")
@@ -121,8 +121,8 @@ class Judge:
 
 
 def plain(text: str) -> str:
-    """Lower case, only words."""
-    return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
+    """Lower case, only words: how one spells an apostrophe cannot be heard."""
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))
 
 
 def _wait_until_idle(stack: ScriptedStack, deadline_s: float = 10.0) -> None:

@@ -24,7 +24,7 @@ def main(log_path: Path) -> None:
 
 def _outside_is_unreachable() -> bool:
     try:
-        socket.create_connection(("192.0.2.1", 443), timeout=1).close()  # an address that belongs to nobody
+        socket.create_connection(("198.51.100.1", 443), timeout=1).close()  # an address that belongs to nobody
     except OSError as error:
         return "unreachable" in str(error)
     return False

@@ -56,6 +56,15 @@ async def test_a_call_too_many_is_refused_clearly_until_somebody_hangs_up(stack)
         await within(5, lambda: stack.stack.free == 1)
 
 
+async def test_places_that_were_just_freed_are_filled_at_once(stack) -> None:
+    """LiveKit hears of a worker's free places late, and offers a call only once."""
+    for _ in ("first", "second"):
+        await within(10, lambda: stack.stack.free == MAX_CALLS)
+        async with AsyncExitStack() as calls:
+            callers = [await calls.enter_async_context(calling(stack.http_url)) for _ in range(MAX_CALLS)]
+            await asyncio.gather(*(caller.agent() for caller in callers))
+
+
 async def test_hanging_up_frees_the_place_within_five_seconds(stack) -> None:
     async with calling(stack.http_url) as caller:
         await caller.agent()

@@ -10,18 +10,23 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("offline_call.py")
 DEADLINE_S = 150
+# An interface without any route, as of a laptop without network: WebRTC's native library makes no use of `lo` alone.
+NETWORK = (
+    "ip link set lo up && ip link add here type veth peer name nowhere && ip addr add 192.0.2.9/32 dev here"
+    " && ip link set here up && ip link set nowhere up"
+)
 
 
 @pytest.fixture(scope="module")
-def offline_call(missing, livekit_server, build_dir) -> dict:
-    """What happened in a call within a network namespace in which only `lo` is up."""
+def offline_call(missing, livekit_server, tmp_path_factory) -> dict:
+    """What happened in a call within a network namespace that leads nowhere."""
     namespace = ["unshare", "--user", "--map-root-user", "--net"]
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         missing("unshare or ip (Debian: util-linux, iproute2)")
     if subprocess.run([*namespace, "true"], capture_output=True).returncode:
         missing("the permission to make a network namespace")
-    log = build_dir / "system" / "offline.log"
-    inner = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, str(PROGRAM), str(log)]
+    log = tmp_path_factory.mktemp("offline") / "dev.log"
+    inner = ["sh", "-c", f'{NETWORK} && exec "$@"', "sh", sys.executable, str(PROGRAM), str(log)]
     done = subprocess.run([*namespace, *inner], capture_output=True, text=True, timeout=DEADLINE_S)
     assert '"understood"' in done.stdout, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])

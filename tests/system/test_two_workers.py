@@ -51,8 +51,8 @@ def env(_scripted_stack) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def _workers(env, build_dir) -> Iterator[list[Worker]]:
-    started = [_start(env, build_dir / "system" / f"worker-{n}.log") for n in (1, 2)]
+def _workers(env, tmp_path_factory) -> Iterator[list[Worker]]:
+    started = [_start(env, tmp_path_factory.mktemp("worker") / "log") for _ in (1, 2)]
     try:
         deadline = time.monotonic() + READY_S
         while not all(worker.is_ready for worker in started):

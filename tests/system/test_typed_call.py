@@ -2,6 +2,7 @@
 
 import jiwer
 
+from tests.system.conftest import plain
 from worker.bench.scripted_llm import deltas_of
 
 ANSWER = (
@@ -9,10 +10,6 @@ ANSWER = (
     "On Sundays children can visit the garden behind the house for free."
 )
 MAX_WER = 0.2
-
-
-def plain(text: str) -> str:
-    return "".join(c for c in text.lower() if c.isalnum() or c in " '")
 
 
 async def test_the_greeting_is_heard_and_says_that_it_is_an_ai(stack, judge) -> None:
