@@ -102,6 +102,32 @@ def say(
 
 
 @app.command()
+def pull(
+    voice: Annotated[
+        list[str] | None, typer.Option(help="A voice to fetch, by its id; may be given more than once. Left out: all.")
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder to fill instead of the cache; TTS_MODEL_PATH names it, here or on another machine."
+        ),
+    ] = None,
+) -> None:
+    """Fetch VibeVoice (2 GB) and its voices, verified; again: go on where it stopped, verify what is there."""
+    from worker.pull import run
+
+    raise SystemExit(run(_settings("pull"), voices=voice or (), to=to))
+
+
+@app.command()
+def voices(json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
+    """Every voice: id, language, gender, licence, where it comes from, and whether it is there."""
+    from worker.voice_list import run
+
+    raise SystemExit(run(_settings("voices"), as_json=json))
+
+
+@app.command()
 def doctor() -> None:
     """What this installation has, what it lacks, and the command that mends each."""
     from worker.doctor import run

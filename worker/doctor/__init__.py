@@ -11,6 +11,7 @@ from worker.doctor.machine import look_at_machine, look_at_ports
 from worker.doctor.packages import look_at_packages
 from worker.doctor.providers import look_at_agent, look_at_livekit, look_at_llm, look_at_stt, look_at_voice
 from worker.doctor.tools import look_at_tools
+from worker.doctor.voice_files import look_at_voice_files
 from worker.settings import Settings
 
 Check = Callable[[Settings], list[Finding] | Awaitable[list[Finding]]]
@@ -23,6 +24,7 @@ CHECKS: dict[str, Check] = {
     "Language model": look_at_llm,
     "Recogniser": look_at_stt,
     "Voice": look_at_voice,
+    "Voice files": look_at_voice_files,
     "Agent": look_at_agent,
 }
 
