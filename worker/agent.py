@@ -46,6 +46,7 @@ CALLER_TIMEOUT_S = 30.0  # a caller who got a token but never comes must not hol
 GOODBYE_TIMEOUT_S = 8.0
 FIRST_AUDIO_TIMEOUT_S = 4.0  # a slow first sound is better than a retry; a dead engine is seen at once
 GOODBYE = "We have reached the longest time for one call. Thank you, and goodbye."
+ANSWER_TYPED = room_io.TextInputOptions().text_input_cb  # LiveKit's own: interrupts, then answers
 BROKEN = AgentFile(
     instructions="Say that you cannot take calls at the moment.",
     greeting="Hello, this is an AI assistant. I am not set up correctly and cannot take calls at the moment. Goodbye.",
@@ -104,7 +105,7 @@ class Call:
         await self._session.start(
             self._agent,
             room=self._ctx.room,
-            room_options=_room_options(),
+            room_options=self._room_options(),
             record=False,  # the recording would go to LiveKit's cloud
             session_host=False,  # else any participant could drive and watch the session
         )
@@ -155,6 +156,19 @@ class Call:
         session.on("conversation_item_added", self._on_item)
         session.on("error", self._on_error)
         session.on("close", self._on_close)
+
+    def _room_options(self) -> room_io.RoomOptions:
+        return room_io.RoomOptions(
+            audio_input=room_io.AudioInputOptions(frame_size_ms=20),
+            text_input=room_io.TextInputOptions(text_input_cb=self._on_typed),
+            delete_room_on_close=True,  # else a hung-up call holds its job for the room's departure timeout
+        )
+
+    async def _on_typed(self, session: AgentSession[None], event: room_io.TextInputEvent) -> None:
+        self._turns.typed(time.time())
+        answered = ANSWER_TYPED(session, event)
+        if answered is not None:
+            await answered
 
     async def _greet(self) -> None:
         if self._file.greeting:
@@ -270,10 +284,3 @@ class VoiceAgent(Agent):
                     self._turns.stamp(name, time.time())
                     first = False
                 yield item
-
-
-def _room_options() -> room_io.RoomOptions:
-    return room_io.RoomOptions(
-        audio_input=room_io.AudioInputOptions(frame_size_ms=20),
-        delete_room_on_close=True,  # else a hung-up call holds its job for the room's departure timeout
-    )

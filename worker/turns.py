@@ -41,14 +41,20 @@ class TurnLog:
         self._stamps[name] = at
 
     def user_turn(self, *, stopped_at: float | None, transcript_delay: float | None, turn_delay: float | None) -> None:
-        """The user's turn was committed. Delays are seconds after `stopped_at`."""
-        if stopped_at is None:
+        """The user's spoken turn was committed. Delays are seconds after `stopped_at`."""
+        if stopped_at is None:  # typed: `typed` was told
             return
+        # An answer that was cut at its first word is never reported: what it left behind is not of this turn.
+        self._stamps = {name: at for name, at in self._stamps.items() if at >= stopped_at}
         self._stamps["user_stopped"] = stopped_at
         if transcript_delay is not None:
             self._stamps["transcript"] = stopped_at + transcript_delay
         if turn_delay is not None:
             self._stamps["turn_committed"] = stopped_at + turn_delay
+
+    def typed(self, at: float) -> None:
+        """The user sent a line at `at`: said and committed in one."""
+        self._stamps = {"user_stopped": at, "turn_committed": at}
 
     def answered(self, *, interrupted: bool) -> TurnReport:
         """The agent's answer is over: its report, and a clean sheet for the next turn."""

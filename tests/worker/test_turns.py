@@ -31,7 +31,18 @@ def test_the_next_turn_starts_with_a_clean_sheet():
     assert (report.turn, report.stamps, report.seconds) == (2, {}, {})
 
 
-def test_typed_turns_have_no_user_stop():
+def test_a_typed_turn_starts_when_it_was_sent():
     turns = TurnLog()
+    turns.stamp("voice_first", 3.0)  # of an answer that was cut
+    turns.typed(5.0)
     turns.user_turn(stopped_at=None, transcript_delay=None, turn_delay=None)
-    assert turns.answered(interrupted=False).stamps == {}
+    turns.stamp("llm_first", 5.25)
+    assert turns.answered(interrupted=False).seconds == {"llm_first": 0.25}
+
+
+def test_what_a_cut_answer_left_behind_is_not_of_the_next_turn():
+    turns = TurnLog()
+    turns.stamp("voice_first", 3.0)
+    turns.stamp("llm_first", 10.2)  # begun early for this very turn
+    turns.user_turn(stopped_at=10.0, transcript_delay=None, turn_delay=0.5)
+    assert turns.answered(interrupted=False).stamps == {"user_stopped": 10.0, "turn_committed": 10.5, "llm_first": 10.2}
