@@ -1,0 +1,112 @@
+"""How far one utterance has come: text windows, latents, positions, and how it ends. No tensor, no clock, no text.
+
+A text window of 5 ids is read, 6 latents follow, and so on; when the text is over, latents only, until the model says
+that it is done. A latent is fed back at the start of the next step, together with a text window when one is due, so that
+every step is one pass through the TTS model.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+TEXT_WINDOW = 5  # token ids read at once
+SPEECH_WINDOW = 6  # latents made after each text window
+CAP_LATENTS = 38  # 5 s: what any text may take
+CAP_LATENTS_PER_ID = 4  # 0.53 s; speech takes about half of it
+
+End = Literal["eos", "max_length", "runaway"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one row of a step does, in this order."""
+
+    latent: int  # index of the latent that is made
+    feed_back: bool  # the latent before it is heard by the model first
+    text: tuple[int, ...]  # then these ids are read
+    speak: bool  # then a latent is made, unless the model says that it is done
+
+
+class Progress:
+    """`max_length` bounds the voice prompt, text and latents together; `cap` stops speech that its text cannot be."""
+
+    def __init__(self, prompt: int, max_length: int, *, cap: bool = True) -> None:
+        self.length = prompt
+        self.max_length = max_length
+        self.ids_read = 0
+        self.latents = 0
+        self.end: End | None = None
+        self._cap = cap
+        self._ids: deque[int] = deque()  # not read yet; bounded by the text's length
+        self._text_over = False
+        self._left = 0  # latents of this speech window
+        self._unheard = False  # the last latent is not fed back yet
+
+    def add(self, ids: Iterable[int]) -> None:
+        self._ids += ids
+
+    def end_text(self) -> None:
+        self._text_over = True
+
+    @property
+    def text_left(self) -> bool:
+        return bool(self._ids) or not self._text_over
+
+    @property
+    def window_ready(self) -> bool:
+        return len(self._ids) >= TEXT_WINDOW or self._text_over
+
+    @property
+    def starving(self) -> bool:
+        """The next step needs text that is not there."""
+        return self.end is None and not self._left and not self.window_ready
+
+    @property
+    def runnable(self) -> bool:
+        return self.end is None and (self._left > 0 or self.window_ready)
+
+    @property
+    def empty(self) -> bool:
+        """The text is over and there was none."""
+        return self._text_over and not self._ids and not self.ids_read
+
+    @property
+    def next_positions(self) -> int:
+        """TTS positions there will be after the next step: what needs pages."""
+        return self.length + len(self.next_work().text)
+
+    def next_work(self) -> Work:
+        """What the next step does. Only when runnable; changes nothing."""
+        text = () if self._left else tuple(self._ids[n] for n in range(min(TEXT_WINDOW, len(self._ids))))
+        fits = self.length + len(text) <= self.max_length
+        return Work(self.latents, self._unheard, text if fits else (), speak=fits)
+
+    def advance(self, work: Work, *, ended: bool) -> None:
+        """The step is done; `ended`: the model said so when it heard its last latent, and no latent was made."""
+        if ended:
+            self.end = "eos"
+            return
+        if not work.speak:  # the next text window does not fit
+            self.length += min(TEXT_WINDOW, len(self._ids))
+            self.end = "max_length"
+            return
+        for _ in work.text:
+            self._ids.popleft()
+        self.ids_read += len(work.text)
+        self.length += len(work.text)
+        self._left = (self._left or SPEECH_WINDOW) - 1
+        self.latents += 1
+        self._unheard = True
+        self.length += 1
+        if self.length > self.max_length:
+            self.end = "max_length"
+        elif self._cap and self._text_over and not self._ids and self.latents >= self.cap:
+            self.end = "runaway"
+
+    @property
+    def cap(self) -> int:
+        """Latents that the text read so far may take."""
+        return CAP_LATENTS + CAP_LATENTS_PER_ID * self.ids_read
