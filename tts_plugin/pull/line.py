@@ -163,8 +163,8 @@ def _refusal(name: str, host: str, error: urllib.error.HTTPError) -> PullProblem
             f"{host} answered {error.code}", min(float(after), MAX_RETRY_AFTER_S) if after.isdigit() else 0
         )
     if 300 <= error.code < 400:
-        loop = "redirects without end" if "infinite loop" in str(error.reason) else f"answered with {error.reason}"
-        return PullProblem(f"{name}: {host} {loop}: check the network's proxy or sign-in page, then tts-ops pull again")
+        what = "redirects without end" if "infinite loop" in str(error.reason) else "redirects to where it may not"
+        return PullProblem(f"{name}: {host} {what}: check the network's proxy or sign-in page, then tts-ops pull again")
     if error.code in (401, 403):
         return PullProblem(f"{name}: {host} answered {error.code}: set HF_TOKEN if it wants one, or check the proxy")
     if error.code in (404, 410):
@@ -189,4 +189,5 @@ def _reason(error: BaseException) -> str:
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
         return "silent until the deadline"
-    return (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)[:200]
+    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return " ".join(text.split())[:200]
