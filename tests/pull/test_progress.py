@@ -27,7 +27,7 @@ def test_without_a_terminal_a_line_comes_every_few_seconds(shown, clock) -> None
     for second in range(1, 13):
         clock.now_s = second
         progress.at(second * 100_000_000)
-    progress.end("2.00 GB, verified")
+    progress.say("model.safetensors: 2.00 GB, verified")
     assert shown.getvalue() == (
         "model.safetensors, 2.00 GB\n"
         "  model.safetensors   25%  500 MB of 2.00 GB  100 MB/s  0:15 left\n"
@@ -45,7 +45,7 @@ def test_on_a_terminal_one_line_is_redrawn(shown, clock) -> None:
         "\r\x1b[Kv.pt  [######                  ]   25%  250 kB of 1 MB  250 kB/s  0:03 left"
     )
     assert "\n" not in shown.getvalue()
-    progress.end("verified")
+    progress.say("v.pt: verified")
     assert shown.getvalue().endswith("\r\x1b[Kv.pt: verified\n")
 
 
@@ -55,6 +55,14 @@ def test_a_resumed_file_counts_its_speed_from_where_it_goes_on(shown, clock) -> 
     clock.now_s = 5.0
     progress.at(60_000_000)
     assert shown.getvalue() == "m, 100 MB, going on at 50 MB\n  m   60%  60 MB of 100 MB  2 MB/s  0:20 left\n"
+
+
+def test_what_is_not_announced_is_silent_until_it_takes_long(shown, clock) -> None:
+    progress = Progress(shown, terminal=False, clock=clock)
+    progress.start("verifying m", 100, announce=False)
+    clock.now_s = 4.9
+    progress.at(50)
+    assert shown.getvalue() == ""
 
 
 def test_unknown_size_shows_what_came(shown, clock) -> None:

@@ -38,7 +38,7 @@ def test_pull_to_a_folder_says_how_to_use_it(model, folder, patience, capsys) ->
     told = capsys.readouterr()
     assert f"VibeVoice and 1 voices are in {folder} (4 files fetched, all verified)." in told.out
     assert f"TTS_MODEL_PATH={folder}" in told.out
-    assert "model.safetensors: 889 kB, verified" in told.err
+    assert "\nmodel.safetensors: 889 kB, verified\n" in told.err
 
 
 def test_pull_fills_the_folder_that_the_settings_name(model, folder, patience) -> None:

@@ -26,14 +26,14 @@ def fetch(file: RemoteFile, target: Path, line: Line, progress: Progress) -> boo
     part = target.with_name(target.name + ".part")
     try:
         if target.is_file() and is_right(file, target, progress):
-            progress.end("already there, verified")
+            progress.say(f"{file.name}: already there, verified")
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
         _fetch(file, part, line, progress)
         os.replace(part, target)
     except OSError as error:
         raise disk_problem(file.name, error, target.parent) from error
-    progress.end(f"{amount(target.stat().st_size)}, verified")
+    progress.say(f"{file.name}: {amount(target.stat().st_size)}, verified")
     return True
 
 
@@ -50,7 +50,7 @@ def is_right(file: RemoteFile, path: Path, progress: Progress) -> bool:
     size = path.stat().st_size
     if file.bytes is not None and size != file.bytes:
         return False
-    progress.start(f"verifying {file.name}", size)
+    progress.start(f"verifying {file.name}", size, announce=False)
     return digest_of(file, path, progress.at) == file.digest
 
 
@@ -70,7 +70,7 @@ def _fetch(file: RemoteFile, part: Path, line: Line, progress: Progress) -> None
         if fresh and resumed:
             part.unlink(missing_ok=True)
         _download(file, part, line, progress)
-        progress.start(f"verifying {file.name}", part.stat().st_size)
+        progress.start(f"verifying {file.name}", part.stat().st_size, announce=False)
         found = digest_of(file, part, progress.at)
         if found == file.digest:
             return

@@ -11,7 +11,7 @@ REDRAW_S = 0.1
 
 
 class Progress:
-    """Shows one file at a time: `start`, `at` as often as one likes, `end`."""
+    """Shows one file at a time: `start`, `at` as often as one likes, `say`."""
 
     def __init__(
         self,
@@ -29,12 +29,12 @@ class Progress:
         self._total: int | None = None
         self._first, self._began_s, self._shown_s = 0, 0.0, 0.0
 
-    def start(self, name: str, total: int | None, done: int = 0) -> None:
+    def start(self, name: str, total: int | None, done: int = 0, *, announce: bool = True) -> None:
         self._name, self._total, self._first = name, total, done
         self._began_s = self._shown_s = self._clock()
         if self._terminal:
             self._show(done)
-        else:
+        elif announce:
             size = f", {amount(total)}" if total else ""
             self.say(f"{name}{size}{f', going on at {amount(done)}' if done else ''}")
 
@@ -47,12 +47,8 @@ class Progress:
             self._shown_s = self._clock()
             self._show(done)
 
-    def end(self, text: str) -> None:
-        """Replaces the bar by its last word."""
-        self._clear()
-        self.say(f"{self._name}: {text}")
-
     def say(self, line: str) -> None:
+        """Replaces the bar by a line that stays."""
         self._clear()
         self._out.write(line + "\n")
         self._out.flush()
