@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tts_plugin import published_voices
 from tts_plugin.engine.backend import Refused, Voice
+from tts_plugin.published_voices import PublishedVoice
 
 DEFAULT_VOICE = "default"
 
@@ -44,6 +46,22 @@ EMBEDDED = (
         tuple(name for voice in VIBEVOICE_ENGLISH for name in (voice.id, *voice.aliases)),
     ),
 )
+
+
+def vibevoice(ids: Iterable[str]) -> tuple[Voice, ...]:
+    """The voices with these ids, with what is known of them. Without en-emma_woman the first one is the default."""
+    known = {voice.id: voice for voice in VIBEVOICE_ENGLISH}
+    published = {voice.id: voice for voice in published_voices.published()}
+    found = [known.get(id) or _voice(id, published.get(id)) for id in ids]
+    if found and not any(DEFAULT_VOICE in voice.aliases for voice in found):
+        found[0] = found[0]._replace(aliases=(DEFAULT_VOICE, *found[0].aliases))
+    return tuple(found)
+
+
+def _voice(id: str, published: PublishedVoice | None) -> Voice:
+    if published is None:
+        return Voice(id, "und", "unknown", "VibeVoice, a voice of your own")
+    return Voice(id, published.language, published.gender, published.description)
 
 
 def find(name: str, voices: Iterable[Voice]) -> Voice:

@@ -15,8 +15,33 @@ from hypothesis import strategies as st
 from tts_plugin.engine.tokenizer import IDS, IncrementalTokenizer, WrongVocabulary, _byte_characters, load_vocabulary
 
 ENCODE = load_vocabulary()
-NASTY = st.sampled_from([" ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u2028", "'s", "'LL", "e\u0301", "\u0301", "1", "26",
-                         "...", "?!", "\x1c", "日本語", "👩\u200d👧", "\u1100\u1161", "<|im_end|>", "word", "É", "\u0345"])
+NASTY = st.sampled_from(
+    [
+        " ",
+        "  ",
+        "\n",
+        "\r\n",
+        "\t",
+        "\u00a0",
+        "\u2028",
+        "'s",
+        "'LL",
+        "e\u0301",
+        "\u0301",
+        "1",
+        "26",
+        "...",
+        "?!",
+        "\x1c",
+        "日本語",
+        "👩\u200d👧",
+        "\u1100\u1161",
+        "<|im_end|>",
+        "word",
+        "É",
+        "\u0345",
+    ]
+)
 TEXTS = st.lists(st.one_of(NASTY, st.text(max_size=4)), max_size=24)
 
 

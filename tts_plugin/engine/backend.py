@@ -51,6 +51,12 @@ class Statistics(NamedTuple):
     model_load_s: float
     last_step_age_s: float
     underruns_total: int = 0  # times a listener ran dry within an utterance, as far as the engine can tell
+    starved_total: int = 0  # times a listener ran dry because no text came
+    runaway_total: int = 0  # utterances ended because they spoke longer than their text can take
+    pages: int = 0  # of the KV cache, of 64 positions each; 0: the back-end has none
+    pages_free: int = 0  # that nobody has or was promised
+    cancel_to_free_s_total: float = 0.0  # from the end of an utterance to its slot being free, summed
+    fatal: str | None = None  # why nothing can be said any more: the process should end
 
 
 class Utterance(Protocol):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 BackendName = Literal["auto", "vibevoice", "embedded"]
+SolverChoice = Literal["dpmsolver++", "sde-dpmsolver++"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,8 @@ class EngineConfig:
     max_text_chars: int = 20_000  # per utterance
     starvation_timeout_s: float = 30.0  # an utterance that waits this long for text is ended
     ahead_s: float = 10.0  # how far a realtime utterance may run ahead of the listener
+    # VibeVoice only
+    solver: SolverChoice = "sde-dpmsolver++"  # as the model's authors' realtime demo
+    solver_steps: int = 5
+    cfg_scale: float = 1.5
+    lead_s: float = 3.0  # as ahead_s: speech takes more computing here, and a barge-in wastes what lies ahead

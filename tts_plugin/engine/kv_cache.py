@@ -108,7 +108,9 @@ class PagedAttention:
     def __init__(self, cache: PagedCache, groups: Sequence[Sequence[Span]]) -> None:
         self._cache = cache
         device = cache.keys.device
-        places = [(span.track.pages[at // PAGE], at % PAGE, at) for group in groups for span in group for at in _range(span)]
+        places = [
+            (span.track.pages[at // PAGE], at % PAGE, at) for group in groups for span in group for at in _range(span)
+        ]
         pages, offsets, positions = torch.tensor(places).to(device).unbind(1)
         self._pages, self._offsets, self.positions = pages, offsets, positions[:, None]  # [N], [N], [N, 1]
         self._groups, first = [], 0

@@ -1,7 +1,7 @@
 """The face of whatever computes: rows of work in, samples out. The engine knows this and no tensor library.
 
-All methods are called from one thread at a time. State lives in slots; a step that raises has changed nothing that
-matters: the same rows may be run again.
+`reserve`, `close` and `prepare` only count and are called under the engine's lock; `open` and `step` come from its
+thread. State lives in slots. A step that raises has changed nothing that matters: its rows may be run again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What came of a row: samples of one latent, or None when the model said that it is done (or none was asked for)."""
+    """What came of a row: one latent's samples; None when the model says that it is done, or none was asked for."""
 
     samples: Samples | None
     ended: bool
@@ -65,21 +65,26 @@ class Runner(Protocol):
     @property
     def voices(self) -> tuple[str, ...]: ...
     @property
-    def free_pages(self) -> int: ...
+    def total_pages(self) -> int:
+        """Of the TTS model's cache, which fills first."""
+        ...
+
     @property
-    def total_pages(self) -> int: ...
+    def free_pages(self) -> int:
+        """Of those, the ones that nobody has or was promised."""
+        ...
 
     def prompt_positions(self, voice: str) -> int: ...
-    def can_open(self) -> bool:
-        """Whether there is memory for another utterance of usual length."""
+    def reserve(self, slot: int) -> None:
+        """Sets memory aside for an utterance of usual length; only counts. Raises OutOfPages."""
         ...
 
     def open(self, slot: int, opening: Opening) -> None:
-        """Raises OutOfPages."""
+        """Puts an utterance into a reserved slot."""
         ...
 
     def close(self, slot: int) -> None:
-        """Frees what the slot has; its state is forgotten."""
+        """Frees what the slot has, reserved or opened; only counts."""
         ...
 
     def prepare(self, row: Row) -> None:

@@ -1,8 +1,8 @@
 """Who runs in the next step, and who may come in. Pure: takes values and the time, gives names.
 
 Calls go before interactive requests, those before files. Within a class the earliest deadline goes first: when the
-listener runs dry, or for a first sound the moment from which it is awaited, which is always earlier than anybody's spare
-audio. Waiting is bounded: who waited too long is due now, whatever its class.
+listener runs dry, or for a first sound the moment from which it is awaited, which is always earlier than anybody's
+spare audio. Waiting is bounded: who waited too long is due now, whatever its class.
 """
 
 from __future__ import annotations

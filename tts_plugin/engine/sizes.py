@@ -1,4 +1,4 @@
-"""How many utterances and pages fit into a device: worked out once, at the start, from its free memory. Arithmetic only."""
+"""How many utterances and pages fit into a device: arithmetic, done once at the start from the free memory."""
 
 from __future__ import annotations
 

@@ -70,26 +70,27 @@ class TorchRunner:
 
     @property
     def free_pages(self) -> int:
-        return min(self._base.pool.unpromised, self._tts.pool.unpromised)
+        return self._tts.pool.unpromised
 
     @property
     def total_pages(self) -> int:
-        return self._base.pool.count + self._tts.pool.count
+        return self._tts.pool.count
 
     def prompt_positions(self, voice: str) -> int:
         return self._voices[voice].tts.positions
 
-    def can_open(self) -> bool:
-        promised = self.sizes.promise
-        return self._base.pool.can_promise(promised.base) and self._tts.pool.can_promise(promised.tts)
+    def reserve(self, slot: int) -> None:
+        promise = self.sizes.promise
+        self._base.pool.promise(slot, promise.base)
+        try:
+            self._tts.pool.promise(slot, promise.tts)
+        except OutOfPages:
+            self._base.pool.give_back(slot, [])
+            raise
 
     @torch.inference_mode()
     def open(self, slot: int, opening: Opening) -> None:
-        voice, promised = self._voices[opening.voice], self.sizes.promise
-        if not self.can_open():
-            raise OutOfPages("no memory for another utterance")
-        self._base.pool.promise(slot, promised.base)
-        self._tts.pool.promise(slot, promised.tts)
+        voice = self._voices[opening.voice]
         base, tts = self._base.open(slot, voice.base), self._tts.open(slot, voice.tts)
         negative = self._tts.open(slot, voice.negative)
         self._seats[slot] = _Seat(opening, voice, base, tts, negative, voice.base.positions, voice.tts.positions)
@@ -97,6 +98,8 @@ class TorchRunner:
             part[slot] = 0
 
     def close(self, slot: int) -> None:
+        self._base.pool.give_back(slot, [])
+        self._tts.pool.give_back(slot, [])
         if seat := self._seats.pop(slot, None):
             self._base.close(seat.base)
             self._tts.close(seat.tts)
@@ -114,7 +117,7 @@ class TorchRunner:
             plan = _Plan(rows, [self._seats[row.slot] for row in rows])
             conditions, ended = self._hear(plan)
             speakers = [n for n, row in enumerate(rows) if row.work.speak and not ended[n]]
-            audio = self._speak([rows[n] for n in speakers], conditions[speakers]) if speakers else []
+            audio = self._speak([rows[n] for n in speakers], conditions[speakers]) if speakers else ()
         made = [Made(None, end) for end in ended]
         for n, samples in zip(speakers, audio, strict=True):
             made[n] = Made(samples, False)
@@ -224,7 +227,7 @@ class _Plan:
         self.negative: dict[int, int] = {}
         first = 0
         for n, span in zip((*self.alone, *self.reads), (*self.groups[0], *self.groups[2]), strict=True):
-            if n == (self.reads or [None])[0]:
+            if self.reads and n == self.reads[0]:
                 first += len(self.backs)
             if rows[n].work.feed_back:
                 self.heard[n] = first

@@ -1,8 +1,8 @@
 """How far one utterance has come: text windows, latents, positions, and how it ends. No tensor, no clock, no text.
 
 A text window of 5 ids is read, 6 latents follow, and so on; when the text is over, latents only, until the model says
-that it is done. A latent is fed back at the start of the next step, together with a text window when one is due, so that
-every step is one pass through the TTS model.
+that it is done. A latent is fed back at the start of the next step, together with a text window when one is due, so
+that every step is one pass through the TTS model.
 """
 
 from __future__ import annotations
