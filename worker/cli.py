@@ -92,7 +92,7 @@ def say(
         str | None,
         typer.Option("-o", "--out", help="A .wav file to write, or `-` for WAV on standard output. Left out: play it."),
     ] = None,
-    voice: Annotated[str, typer.Option(help="Voice id; `curl $ENGINE_URL/voices` lists them.")] = "default",
+    voice: Annotated[str, typer.Option(help="Voice id; `tts-ops voices` lists them.")] = "default",
     seed: Annotated[int | None, typer.Option(help="Same seed, same audio.")] = None,
 ) -> None:
     """Speak a text through the engine; without a running engine, with the embedded voice in this process."""

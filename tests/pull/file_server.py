@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass
@@ -46,13 +48,21 @@ class FileServer:
 
 
 @contextmanager
-def serving() -> Iterator[FileServer]:
+def serving(certificate: Path | None = None) -> Iterator[FileServer]:
+    """`certificate`: a PEM file with key and certificate; the server then speaks HTTPS."""
+
     class Handler(_Handler):
         told: FileServer
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        Handler.told = FileServer(f"http://127.0.0.1:{server.server_port}")
+        scheme = "https" if certificate else "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that does not trust us
+        Handler.told = FileServer(f"{scheme}://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="file-server")
         thread.start()
         try:

@@ -133,6 +133,26 @@ def test_real_published_voices_are_recognised_and_converted(server, fill, folder
     assert all(preset.verify(folder / "voices", voice.id).published for voice in listed)
 
 
+def test_files_that_somebody_carried_here_need_no_network(model, fill, folder, server) -> None:
+    (folder / "voices").mkdir(parents=True)
+    (folder / "config.json").write_bytes(model.config)
+    (folder / "model.safetensors").write_bytes(model.weights)
+    (folder / "tokenizer.json").write_bytes(model.tokenizer)
+    for file, content in model.voices.items():
+        (folder / "voices" / file).write_bytes(content)
+    fill(source=replace(model.source, offline=True))
+    assert hub.locate(hub.MODEL, folder).voice_ids == ("xx-ann_woman", "xx-bob_man")
+    assert not server.requests
+
+
+def test_carried_voice_that_is_not_the_published_one_is_fetched(fill, folder, server) -> None:
+    (folder / "voices").mkdir(parents=True)
+    (folder / "voices" / "xx-Ann_woman.pt").write_bytes(b"something else")
+    fill("xx-ann_woman")
+    preset.verify(folder / "voices", "xx-ann_woman")
+    assert server.ranges_of("/voices/xx-Ann_woman.pt") == [None]
+
+
 def test_space_is_checked_before_anything_is_fetched(model, fill, server) -> None:
     huge = replace(model.source, weights=replace(model.source.weights, bytes=10**18))
     with pytest.raises(PullProblem, match=r"1000000000\.00 GB are to come .* free some space, or name a folder"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from tts_plugin import preset
 from tts_plugin.preset import WrongPreset
 from tts_plugin.published_voices import PublishedVoice
-from tts_plugin.pull.fetch import disk_problem, fetch, remaining_bytes
+from tts_plugin.pull.fetch import disk_problem, fetch, is_right, remaining_bytes
 from tts_plugin.pull.line import Line, Patience
 from tts_plugin.pull.place import Place
 from tts_plugin.pull.problem import PullProblem
@@ -72,10 +72,12 @@ def _is_there(voice: PublishedVoice, folder: Path) -> bool:
 
 
 def _pull_voice(source: Source, voice: PublishedVoice, folder: Path, line: Line, progress: Progress) -> None:
-    arrived = folder / ARRIVALS / voice.file
-    fetch(source.voice_file(voice), arrived, line, progress)
+    arrived, brought = folder / ARRIVALS / voice.file, folder / voice.file
+    carried = brought.is_file() and is_right(source.voice_file(voice), brought, progress)
+    if not carried:
+        fetch(source.voice_file(voice), arrived, line, progress)
     try:
-        preset.convert(arrived, folder)
+        preset.convert(brought if carried else arrived, folder)
     except WrongPreset as wrong:
         raise PullProblem(
             f"voice {voice.id}: {wrong}; leave it out with --voice, which names those to fetch"
