@@ -42,7 +42,10 @@ _CUT_BEFORE = re.compile(
     r"and|or|but|nor|so|because|although|though|while|when|where|which|who|that|if|unless|until|then|to|in|on|at|for"
     r"|with|from|by|as|about|into|over|after|before|between|through|without"
 )
-_NUMBER = re.compile(r"\d|^(?:hundred|thousand|[mbtr]+illion|dozen)$")
+_NUMBER = re.compile(
+    r"\d|^(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:-\w+)?|hundred|thousand|[mbtr]+illion|dozen|point)$"
+)
 
 
 @dataclass(frozen=True, slots=True)

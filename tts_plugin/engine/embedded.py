@@ -19,6 +19,7 @@ from tts_plugin.engine.backend import Emit, Refused, Statistics, Voice
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.embedded_utterance import EmbeddedUtterance, Outcome, UtteranceLimits
 from tts_plugin.engine.hibari_voice import SAMPLE_RATE_HZ, HibariVoice
+from tts_plugin.engine.language import spoken_language
 from tts_plugin.protocol import Say, UtteranceClass
 
 logger = logging.getLogger(__name__)
@@ -75,12 +76,15 @@ class EmbeddedBackend:
         return voices.EMBEDDED
 
     def admit(self, say: Say, emit: Emit) -> EmbeddedUtterance:
-        """Raises Refused at once: unknown_voice, at_capacity or draining."""
+        """Raises Refused at once: unknown_voice, bad_message (language), at_capacity or draining."""
         voice = voices.find(self._config.default_voice if say.voice == voices.DEFAULT_VOICE else say.voice, self.voices)
+        language = spoken_language(say.language, voice)
         with self._changed:
             self._refuse_when_full(say)
             self._counts["admitted"] += 1
-            utterance = EmbeddedUtterance(say, voice.id, emit, self._limits, self._changed, self._clock, self._on_over)
+            utterance = EmbeddedUtterance(
+                say, voice.id, language, emit, self._limits, self._changed, self._clock, self._on_over
+            )
             self._active.append(utterance)
             return utterance
 

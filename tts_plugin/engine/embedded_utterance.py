@@ -50,6 +50,7 @@ class EmbeddedUtterance:
         self,
         say: Say,
         voice_id: str,
+        language: str,
         emit: Emit,
         limits: UtteranceLimits,
         changed: threading.Condition,
@@ -79,7 +80,7 @@ class EmbeddedUtterance:
         self._first_text_at: float | None = None
         self._ttfa_s: float | None = None
         self._compute_s = 0.0
-        self._normaliser = Normaliser()
+        self._normaliser = Normaliser(language)
         self._clauses = Clauses()
         self._pieces: deque[Piece] = deque()  # bounded by max_text_chars
         self._no_more_pieces = False
