@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import contextlib
 import os
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 
 import typer
 
-from tts_plugin.client import EngineClient, EngineFailed, EngineUnreachable, Utterance
+from tts_plugin.client import EngineFailed, EngineUnreachable, Utterance
 from tts_plugin.protocol import Audio, Started
+from worker.own_engine import engine_client
 from worker.settings import Settings
 from worker.sound_out import Sink, open_sink
 
-START_TIMEOUT_S = 30.0
 SILENCE_TIMEOUT_S = 30.0  # between two pieces of audio once the whole text is in
 READ_BYTES = 4096
 
@@ -39,7 +32,7 @@ def run(settings: Settings, text: str | None, *, out: str | None, voice: str, se
 
 
 async def _say(settings: Settings, text: str | None, sink: Sink, voice: str, seed: int | None) -> None:
-    async with _engine(settings) as client:
+    async with engine_client(settings) as client:
         utterance = await client.say(voice=voice, klass="interactive", pace="fast", seed=seed)
         feeding = asyncio.create_task(_feed(utterance, text), name="say-feed")
         try:
@@ -77,54 +70,3 @@ async def _receive(utterance: Utterance, sink: Sink, feeding: asyncio.Task[None]
             sink.start(item.sample_rate_hz)
         elif isinstance(item, Audio):
             await asyncio.to_thread(sink.write, item.pcm)
-
-
-@asynccontextmanager
-async def _engine(settings: Settings) -> AsyncGenerator[EngineClient, None]:
-    client = EngineClient(settings.engine_address)
-    with contextlib.ExitStack() as stack:
-        try:
-            await client.connect()
-        except EngineUnreachable:
-            await client.aclose()
-            typer.echo(f"no engine at {settings.engine_address}: starting one for this text", err=True)
-            client = EngineClient(await asyncio.to_thread(stack.enter_context, _own_engine()))
-            await client.connect()
-        try:
-            yield client
-        finally:
-            await client.aclose()
-
-
-@contextmanager
-def _own_engine() -> Iterator[str]:
-    port = _free_port()
-    env = {**os.environ, "ENGINE_PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "WARNING"}
-    process = subprocess.Popen([sys.executable, "-m", "worker.cli", "engine"], env=env, stdin=subprocess.DEVNULL)
-    try:
-        _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise EngineUnreachable("the engine did not start; `tts-ops doctor` says what is missing")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
-            return
-        time.sleep(0.05)
-    raise EngineUnreachable(f"the engine did not start within {START_TIMEOUT_S:.0f} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
