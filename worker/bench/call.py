@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -46,6 +47,7 @@ class Target(NamedTuple):
 def run(settings: Settings, *, turns: int = 20, json_path: Path | None = None, scenarios: Sequence[str] = ()) -> int:
     """Measure and print; 0 when every turn of every scenario was answered, else 1."""
     wanted = _checked(scenarios)
+    logging.getLogger("livekit").setLevel(logging.ERROR)  # its comings and goings are not what is measured
     here = machine.describe()
     if here.busy_percent > BUSY_PERCENT:
         _progress("bench", "this machine is busy with other things: the figures will be worse than they need be")
