@@ -128,6 +128,28 @@ def voices(json: Annotated[bool, typer.Option("--json", help="As JSON, for progr
 
 
 @app.command()
+def verify(
+    voice: Annotated[
+        list[str] | None, typer.Option(help="Only this voice, by id or alias; may be given more than once.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the sound.")] = Path("build/verify"),
+    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+    wer: Annotated[bool, typer.Option("--wer/--no-wer", help="Have an independent recogniser check the words.")] = True,
+    recogniser: Annotated[
+        Path | None, typer.Option(help="A Whisper model's folder; left out: the small English one.")
+    ] = None,
+    sentences: Annotated[int, typer.Option(min=1, max=20, help="Only so many of the sentences.")] = 20,
+) -> None:
+    """Judge what is said here: words, speed, silence, clipping, clicks, early ends. Not within the limits: exit 1."""
+    from worker.verify.verify import run
+
+    settings = _settings("verify")
+    raise SystemExit(
+        run(settings, voices=voice or (), sentences=sentences, out=out, json_path=json, wer=wer, recogniser=recogniser)
+    )
+
+
+@app.command()
 def doctor() -> None:
     """What this installation has, what it lacks, and the command that mends each."""
     from worker.doctor import run
