@@ -92,6 +92,16 @@ def test_second_pull_mends_what_was_damaged(model, fill, folder, server) -> None
     assert [request.path for request in server.requests] == ["/voices/xx-Bob_man.pt", model.weights_path]
 
 
+def test_voice_converted_from_other_bytes_is_replaced_by_the_published_one(model, fill, folder) -> None:
+    other = Preset()
+    other.entries["a/more"] = b"another file of the same name"
+    (folder / "xx-Ann_woman.pt").parent.mkdir()
+    (folder / "xx-Ann_woman.pt").write_bytes(other.packed())
+    preset.convert(folder / "xx-Ann_woman.pt", folder / "voices")
+    fill()
+    assert preset.verify(folder / "voices", "xx-ann_woman").source_git_blob == model.source.voices[0].git_blob
+
+
 def test_only_the_named_voices_come(fill, folder) -> None:
     assert fill("XX-Bob_man").voices == ("xx-bob_man",)
     assert hub.locate(hub.MODEL, folder).voice_ids == ("xx-bob_man",)

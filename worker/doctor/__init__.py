@@ -23,8 +23,7 @@ CHECKS: dict[str, Check] = {
     "LiveKit": look_at_livekit,
     "Language model": look_at_llm,
     "Recogniser": look_at_stt,
-    "Voice": look_at_voice,
-    "Voice files": look_at_voice_files,
+    "Voice": lambda settings: [*look_at_voice(settings), *look_at_voice_files(settings)],
     "Agent": look_at_agent,
 }
 
