@@ -30,7 +30,7 @@ async def engine_client(settings: Settings) -> AsyncGenerator[EngineClient, None
         except EngineUnreachable:
             await client.aclose()
             typer.echo(f"no engine at {settings.engine_address}: starting one", err=True)
-            client = EngineClient(await asyncio.to_thread(stack.enter_context, _own_engine()))
+            client = EngineClient(await asyncio.to_thread(stack.enter_context, own_engine()))
             await client.connect()
         try:
             yield client
@@ -39,7 +39,7 @@ async def engine_client(settings: Settings) -> AsyncGenerator[EngineClient, None
 
 
 @contextmanager
-def _own_engine() -> Iterator[str]:
+def own_engine() -> Iterator[str]:
     port = _free_port()
     env = {**os.environ, "ENGINE_PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "WARNING"}
     process = subprocess.Popen([sys.executable, "-m", "worker.cli", "engine"], env=env, stdin=subprocess.DEVNULL)
