@@ -45,9 +45,9 @@ def eight() -> list[Speech]:
         return [int(id) for id in dice.integers(0, 500, count)]
 
     return [
-        Speech(Opening("long", 1, 1.5), ids(23), 325),
+        Speech(Opening("long", 1, 1.5), ids(23), 300),
         Speech(Opening("short", 2, 1.0), ids(3), 400, starts=1),
-        Speech(Opening("full pages", 3, 3.0), ids(20), 200, starts=1, feeds=1),
+        Speech(Opening("full pages", 3, 3.0), ids(20), 160, starts=1, feeds=1),
         Speech(Opening("long", 4, 2.0), ids(60), 400, starts=2, stop_after=13),  # cancelled
         Speech(Opening("short", 5, 1.5), ids(400), 90, starts=3),  # max length
         Speech(Opening("long", 6, 1.5), ids(11), 330, starts=4, feeds=2),
@@ -94,7 +94,8 @@ def test_the_batch_is_as_mixed_as_it_says(together: Bench) -> None:
 @pytest.mark.parametrize("index", range(8))
 def test_a_stream_in_a_mixed_batch_equals_the_plain_reference(schedule: Schedule, together: Bench, index: int) -> None:
     mixed = together.speeches[index]
-    plain = spoken(mixed, schedule, windows=-(-len(mixed.latents) // 6))
+    stopped = mixed.cancelled or mixed.progress.end == "runaway"
+    plain = spoken(mixed, schedule, windows=-(-len(mixed.latents) // 6) if stopped else None)
     audio = torch.cat(plain.audio[: len(mixed.latents)]).numpy()
     assert off(mixed.audio, audio) <= TOLERANCE
     if mixed.progress.end == "eos":
@@ -111,7 +112,7 @@ def off(ours: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(ours - expected).max() / np.abs(expected).max())
 
 
-def spoken(speech: Speech, schedule: Schedule, windows: int) -> Spoken:
+def spoken(speech: Speech, schedule: Schedule, windows: int | None) -> Spoken:
     class Numbers:
         def start(self, index: int) -> torch.Tensor:
             return self.of(index)[0]
