@@ -171,6 +171,35 @@ def bench_call(
     raise SystemExit(run(_settings("bench"), turns=turns, json_path=json, scenarios=tuple(scenario or ())))
 
 
+@bench.command("engine")
+def bench_engine(
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="VibeVoice's arithmetic without its weights: nothing to download.")
+    ] = False,
+    size: Annotated[
+        str, typer.Option(help="With random weights: real, small (for tests) or null (no model, the bookkeeping).")
+    ] = "real",
+    device: Annotated[str | None, typer.Option(help="auto, cuda, cuda:N, mps or cpu; left out: TTS_DEVICE.")] = None,
+    batch: Annotated[str, typer.Option(help="How many utterances at once; several measurements as 1,4,16.")] = "1,4",
+    frames: Annotated[int, typer.Option(min=4, max=200, help="Frames (133 ms) of each utterance.")] = 20,
+    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+) -> None:
+    """Measure the voice engine in this process: first audio, frame time, RTF, late frames, CPU and memory."""
+    from worker.bench.engine import run
+
+    raise SystemExit(
+        run(
+            _settings("bench"),
+            random_weights=random_weights,
+            size=size,
+            device=device,
+            batches=batch,
+            frames=frames,
+            json_path=json,
+        )
+    )
+
+
 def _settings(process: str):  # type: ignore[no-untyped-def]
     from worker import logs
     from worker.settings import Settings
