@@ -133,12 +133,12 @@ def _wait_until_idle(stack: ScriptedStack, deadline_s: float = 10.0) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test of a session pays for the start of an installation."""
+    """The first test pays for the start of an installation; a test that hangs must still end it, hence the signal."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.system)
             if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(180))
+                item.add_marker(pytest.mark.timeout(180, method="signal"))
 
 
 @pytest.hookimpl(hookwrapper=True)
