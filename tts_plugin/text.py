@@ -6,6 +6,16 @@ vanish. docs/speakable.md says what is spoken how; the package `speakable` does 
 
 from tts_plugin.speakable.languages import LANGUAGES, UnknownLanguage, find_locale
 from tts_plugin.speakable.normaliser import Normaliser
+from tts_plugin.speakable.numbers import prepare
 from tts_plugin.speakable.spoken_word import MAX_WORD_LETTERS, Pause, SpokenWord
 
-__all__ = ["LANGUAGES", "MAX_WORD_LETTERS", "Normaliser", "Pause", "SpokenWord", "UnknownLanguage", "find_locale"]
+__all__ = [
+    "LANGUAGES",
+    "MAX_WORD_LETTERS",
+    "Normaliser",
+    "Pause",
+    "SpokenWord",
+    "UnknownLanguage",
+    "find_locale",
+    "prepare",
+]

@@ -21,6 +21,7 @@ from tts_plugin.engine.embedded_utterance import EmbeddedUtterance, Outcome, Utt
 from tts_plugin.engine.hibari_voice import SAMPLE_RATE_HZ, HibariVoice
 from tts_plugin.engine.language import spoken_language
 from tts_plugin.protocol import Say, UtteranceClass
+from tts_plugin.text import LANGUAGES, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class EmbeddedBackend:
     ) -> None:
         self.slots = config.max_batch_size or max(_MIN_SLOTS, _SLOTS_PER_CORE * (os.cpu_count() or 1))
         self._reserve = max(1, self.slots // 4) if self.slots > 1 else 0
+        prepare(LANGUAGES[0])
         self._voice = voice
         self._config = config
         self._limits = UtteranceLimits(

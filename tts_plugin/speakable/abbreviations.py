@@ -25,7 +25,7 @@ _TITLES = {
     "dr": "Doctor",
     "mr": "Mister",
     "mrs": "Missus",
-    "ms": "Miss",
+    "ms": "Miz",
     "prof": "Professor",
     "rev": "Reverend",
     "hon": "Honorable",
@@ -51,7 +51,7 @@ _STREETS = {
 }
 _LIST_NUMBER = re.compile(r"[0-9]{1,2}")
 _MAY_END_A_SENTENCE = frozenset(
-    ("etc", "inc", "ltd", "corp", "co", "dept", "jr", "sr", "ph.d", "max", "min", "usw", "u.a", "ud", "uds", "ee.uu")
+    ("etc", "inc", "ltd", "corp", "co", "dept", "jr", "ph.d", "max", "min", "usw", "u.a", "ud", "uds", "ee.uu")
 )
 _ROMAN = {"II": "2", "III": "3", "IV": "4", "VI": "6", "VII": "7", "VIII": "8", "IX": "9", "XI": "11", "XII": "12"}
 _NUMBERED = frozenset("war chapter part volume act phase book section type level article".split())  # noqa: SIM905
@@ -86,7 +86,7 @@ def read_abbreviation(window: Window, locale: Locale) -> Reading | None:
 def _english(window: Window, key: str, has_dot: bool) -> Reading | None:
     core = window.core
     if has_dot and key in _BEFORE_A_NUMBER and window.token.trail == ".":
-        if not window.next_first().isdigit():
+        if not window.next_first().isdecimal():
             return None
         said = _BEFORE_A_NUMBER[key]
         return Reading(said.capitalize() if core[0].isupper() else said, 1, "")
@@ -103,7 +103,7 @@ def _english(window: Window, key: str, has_dot: bool) -> Reading | None:
 
 def _is_street(window: Window) -> bool:
     """123 Main St., and on Wall St. with nothing that could be a saint after it."""
-    if any(window.before(n)[:1].isdigit() for n in (2, 3)):
+    if any(window.before(n)[:1].isdecimal() for n in (2, 3)):
         return True
     is_named = window.before()[:1].isupper() and window.before(2) != ""
     return window.core == "St" and (is_named or not window.next_first().isupper())

@@ -49,7 +49,7 @@ def _email(core: str, locale: Locale) -> Reading | None:
 
 def _bare(match: re.Match[str], locale: Locale) -> Reading | None:
     last = match[2].lower()
-    if last in _TOP_LEVEL and not match[1][0].isdigit() and (match[2].islower() or match[1].isupper()):
+    if last in _TOP_LEVEL and not match[1][0].isdecimal() and (match[2].islower() or match[1].isupper()):
         return Reading(_host(match[1], match[3], locale))
     if last in _EXTENSIONS and not match[3]:
         return Reading(_spelled(match[1], locale))

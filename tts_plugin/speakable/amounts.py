@@ -8,7 +8,7 @@ from functools import lru_cache
 from tts_plugin.speakable.locale import Locale, Reading
 from tts_plugin.speakable.numbers import is_year
 from tts_plugin.speakable.times import dotless
-from tts_plugin.speakable.window import Window
+from tts_plugin.speakable.window import Vocabulary, Window
 
 _VULGAR = {
     "½": "1/2",
@@ -30,12 +30,17 @@ _VULGAR = {
 _FRACTION = re.compile(r"(?:([0-9]{1,6})[-+ ])?([0-9]{1,3})/([0-9]{1,4})")
 _NEXT_FRACTION = re.compile(r"([0-9]{1,2})/([0-9]{1,2})([.,;:!?)]*)")
 _ORDINAL = re.compile(r"([0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3})+)(st|nd|rd|th)", re.I)
-_RATIO = re.compile(r"([0-9]{1,4}):([0-9]{1,4})")
+_RATIO = re.compile(r"([0-9]{1,4}):([1-9][0-9]{0,3})")
 _POWER = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]+)?)(?:e([+-]?[0-9]{1,4})|\^([+-]?[0-9]{1,4}))", re.I)
 _DIMENSIONS = re.compile(r"([0-9]{1,5}(?:\.[0-9]+)?)[x×]([0-9]{1,5}(?:\.[0-9]+)?)(?:[x×]([0-9]{1,5}))?")
 _FEET = re.compile(r"([0-9]{1,3})'(?:([0-9]{1,2})\"?)?")
+_PAIRS = frozenset(("24/7", "9/11", "50/50"))
 _COMMON_UNDER = frozenset((2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 32, 64, 100, 1000))
-_DASHES = frozenset("–—")
+_DASHES = frozenset("-–—")
+_AMBIGUOUS = frozenset(("in", "A", "a", "B", "K", "M", '"'))  # not units when they stand alone
+_CODES = frozenset(("code", "pin", "zip", "postcode", "id", "otp", "passcode", "password", "extension", "confirmation"))
+_JOINING = Vocabulary(("de", "y", "o", "a", "en", "und", "oder", "bis", "von", "ist", "es", "mal", "por"))
+_STATE = re.compile(r"[A-Z]{2}")
 _NUMBER_SIGN = re.compile(r"#([0-9]{1,12})")
 
 
@@ -55,18 +60,21 @@ def _patterns(locale: Locale) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 def read_amount(window: Window, locale: Locale) -> Reading | None:
     core = window.core
-    if len(core) > 40 or not any(map(str.isdigit, core)):
+    if len(core) > 40 or not any(map(str.isdecimal, core)):
         return None
     match = _patterns(locale)[0].fullmatch(core)
     if not match:
         return None
     low, high, unit = match["low"], match["high"], match["unit"]
+    if core.isdecimal() and _is_code(window, locale):
+        return Reading(locale.numbers.digits(core))
     if not high and not unit and not match["times"] and (reading := _mixed(window, locale, low)):
         return reading
     runs = 1
     if not high and not unit and not window.token.trail and (far := _spaced_range(window)):
         high, runs = far, 3
-    said = _said(locale, low, bool(unit or match["times"]))
+    is_counting = bool(unit or match["times"]) or (not high and _counts_a_noun(window, locale, low))
+    said = _said(locale, low, is_counting)
     if high:
         said = f"{said} {locale.range_word} {_said(locale, high, bool(unit))}"
     if match["times"]:
@@ -75,6 +83,21 @@ def read_amount(window: Window, locale: Locale) -> Reading | None:
         said += f" {_unit(locale, unit, high or low)}"
     said = "".join(f"{locale.symbols[match[key]]} " for key in ("about", "sign") if match[key]) + said
     return Reading(f"{said} {locale.numbers.plus}" if match["more"] else said, runs)
+
+
+def _counts_a_noun(window: Window, locale: Locale, number: str) -> bool:
+    """un kilómetro, ein Haus; but uno de mayo."""
+    if not locale.numbers.one or not number.endswith("1") or window.token.trail or not number.isdecimal():
+        return False
+    return window.next_first().isalpha() and not window.next_word(_JOINING)
+
+
+def _is_code(window: Window, locale: Locale) -> bool:
+    """PIN 1234, code is 482913, CA 90210: every digit counts."""
+    if locale.language != "en" or len(window.core) < 3:
+        return False
+    named = window.before(2) if window.before().lower() in ("is", "number", "code") else window.before()
+    return named.lower() in _CODES or (len(window.core) == 5 and bool(_STATE.fullmatch(window.before())))
 
 
 def _said(locale: Locale, number: str, is_counting: bool) -> str:
@@ -93,18 +116,22 @@ def _unit(locale: Locale, unit: str, number: str) -> str:
 
 def _spaced_range(window: Window) -> str:
     """5 – 10, written with white space."""
-    if window.next_first() not in _DASHES or len(window.core) > 9:
+    dash = window.next_first()
+    if dash not in _DASHES or len(window.core) > 9 or not window.core.isdecimal():
         return ""
-    dash = window.next_token()
-    if dash is None or dash.core not in _DASHES or not window.next_first(2).isdigit():
+    following = window.next_token()
+    if following is None or following.core not in _DASHES or not window.next_first(2).isdecimal():
         return ""
     far = window.next_token(2)
-    return far.core if far and not far.lead and far.core.isdigit() and far.core.isascii() else ""
+    if far is None or far.lead or not (far.core.isdecimal() and far.core.isascii()) or len(far.core) > 9:
+        return ""
+    is_sum = dash == "-" and (int(far.core) <= int(window.core) or (not far.trail and window.next_first(3) == "="))
+    return "" if is_sum else far.core
 
 
 def _mixed(window: Window, locale: Locale, number: str) -> Reading | None:
     """2 1/2."""
-    if locale.language != "en" or not number.isdigit() or len(number) > 3 or window.token.trail:
+    if locale.language != "en" or not number.isdecimal() or len(number) > 3 or window.token.trail:
         return None
     match = window.next_match(_NEXT_FRACTION, "0123456789")
     said = fraction(locale, int(match[1]), int(match[2])) if match else ""
@@ -118,27 +145,25 @@ def read_unit(window: Window, locale: Locale) -> Reading | None:
     """km after a number."""
     unit = window.core
     before = window.before()
-    if (
-        unit not in locale.units
-        or not (before[-1:].isdigit() or before[-1:] in _VULGAR)
-        or unit in ("in", "A", "a", '"')
-    ):
+    if unit not in locale.units or not (before[-1:].isdecimal() or before[-1:] in _VULGAR) or unit in _AMBIGUOUS:
         return None
     return Reading(_unit(locale, unit, before), 1, dotless(window) if unit.isalpha() else None)
 
 
 def read_fraction(window: Window, locale: Locale) -> Reading | None:
     core = window.core
-    if core[-1:] in _VULGAR and (not core[:-1] or (core[:-1].isdigit() and core[:-1].isascii())):
+    if core[-1:] in _VULGAR and (not core[:-1] or (core[:-1].isdecimal() and core[:-1].isascii())):
         core = f"{core[:-1]} {_VULGAR[core[-1]]}".strip()
     match = _FRACTION.fullmatch(core)
     if not match:
         return None
-    if core == "24/7" and locale.language == "en":
-        return Reading("twenty-four seven")
+    if core in _PAIRS:
+        return Reading(" ".join(map(locale.numbers.number, core.split("/"))))
     whole, over, under = match[1], int(match[2]), int(match[3])
     said = fraction(locale, over, under)
     if not said:
+        if not whole and locale.language == "en" and over <= 12 < under <= 31:
+            return Reading(locale.date(locale, under, over, ""))
         return Reading(f"{locale.numbers.number(match[2])} {locale.words['over']} {locale.numbers.number(match[3])}")
     if not whole:
         return Reading(said)
@@ -171,7 +196,13 @@ def read_maths(window: Window, locale: Locale) -> Reading | None:
     if match := _NUMBER_SIGN.fullmatch(core):
         said = number(match[1]) if len(match[1]) < 5 else locale.numbers.digits(match[1])
         return Reading(f"number {said}")
-    if core in ("x", "*") and window.before()[-1:].isdigit() and window.next_first().isdigit():
+    if core == "-" and window.before()[-1:].isdecimal() and window.next_first().isdecimal():
+        return Reading(minus)
+    if (
+        core in ("x", "*")
+        and (window.before()[-1:].isdecimal() or len(window.before()) == 1)
+        and window.next_first().isdecimal()
+    ):
         return Reading(locale.symbols["×"])
     if match := _DIMENSIONS.fullmatch(core):
         return Reading(" by ".join(_said(locale, size, False) for size in match.groups() if size))

@@ -6,10 +6,11 @@ import re
 
 from tts_plugin.speakable.locale import Locale, Reading
 from tts_plugin.speakable.numbers import is_year
-from tts_plugin.speakable.window import Window
+from tts_plugin.speakable.plain import decade
+from tts_plugin.speakable.window import Vocabulary, Window
 
 _ISO = re.compile(
-    r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})(?:T([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:\.[0-9]+)?(Z|[+-][0-9:]{2,6})?)?"
+    r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})(?:T([0-9]{1,2}):([0-9]{2})(?::[0-9]{2})?(?:\.[0-9]+)?(Z|[+-][0-9:]{2,6})?)?"
 )
 _NUMERIC = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})")
 _SHORT = re.compile(r"([0-9]{1,2})/([0-9]{1,2})")
@@ -17,12 +18,25 @@ _YEARS = re.compile(r"([0-9]{4})[-–—/]([0-9]{4}|[0-9]{2})")
 _DECADE = re.compile(r"([0-9]{4}|[0-9]0)'?s")
 _DAY = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th|er|º|ª|ᵉʳ)?", re.I)
 _DAYS = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th)?[-–—]([0-9]{1,2})(?:st|nd|rd|th)?", re.I)
+_DAY_NAMES = {
+    "Mon": "Monday",
+    "Tue": "Tuesday",
+    "Tues": "Tuesday",
+    "Wed": "Wednesday",
+    "Thu": "Thursday",
+    "Thurs": "Thursday",
+    "Fri": "Friday",
+    "Sat": "Saturday",
+    "Sun": "Sunday",
+}
+_WEEKDAYS = re.compile(rf"({'|'.join(_DAY_NAMES)})[-–—]({'|'.join(_DAY_NAMES)})")
+_OF = Vocabulary(("de",))
 _BEFORE_A_DATE = frozenset(("on", "by", "until", "till", "since", "from", "before", "after", "dated"))
 
 
 def read_date(window: Window, locale: Locale) -> Reading | None:
     core = window.core
-    if not core[:1].isdigit():
+    if not core[:1].isdecimal():
         return None
     if match := _ISO.fullmatch(core):
         return _iso(locale, match)
@@ -32,7 +46,7 @@ def read_date(window: Window, locale: Locale) -> Reading | None:
         return _years(locale, match[1], match[2])
     if (match := _SHORT.fullmatch(core)) and locale.language == "en" and window.before().lower() in _BEFORE_A_DATE:
         month, day = int(match[1]), int(match[2])
-        return Reading(locale.date(locale, day, month, "")) if _is_day(day, month) and day > month else None
+        return Reading(locale.date(locale, day, month, "")) if _is_day(day, month) else None
     return _day_then_month(window, locale)
 
 
@@ -40,8 +54,7 @@ def read_decade(window: Window, locale: Locale) -> Reading | None:
     match = _DECADE.fullmatch(window.core)
     if not match or (len(match[1]) == 2 and not _is_decade(window)):
         return None
-    said = locale.numbers.year(match[1])
-    return Reading(said[:-1] + "ies" if said.endswith("y") else f"{said}s")
+    return Reading(decade(locale, match[1]))
 
 
 def _is_decade(window: Window) -> bool:
@@ -49,12 +62,12 @@ def _is_decade(window: Window) -> bool:
 
 
 def _iso(locale: Locale, match: re.Match[str]) -> Reading | None:
-    year, month, day, hours, minutes, seconds, zone = match.groups()
+    year, month, day, hours, minutes, zone = match.groups()
     if not _is_day(int(day), int(month)):
         return None
     said = locale.date(locale, int(day), int(month), year)
     if hours:
-        said += f" {locale.words['date and time']} {locale.time(locale, hours, minutes, seconds or '')}"
+        said += f" {locale.words['date and time']} {locale.time(locale, hours, minutes, '')}"
     return Reading(f"{said} UTC" if zone == "Z" else said)
 
 
@@ -116,10 +129,15 @@ def _other_day(window: Window, locale: Locale, day: str) -> Reading | None:
     if locale.language == "de":
         return None
     name = window.next_word(locale.month_words)
-    if not name or locale.language != "fr":
+    if locale.language == "es":
+        is_first = day == "1" and window.next_word(_OF) and window.next_word(locale.month_words, 2)
+        return Reading("primero") if is_first else None
+    following = window.next_token() if name else None
+    if following is None:
         return None
     said = locale.numbers.ordinal(day) if int(day) == 1 else locale.numbers.cardinal(day)
-    return Reading(f"{said} {locale.months[locale.month_names[name] - 1]}", 2)
+    trail = following.trail[1:] if following.trail.startswith(".") and name not in _months(locale) else None
+    return Reading(f"{said} {locale.months[locale.month_names[name] - 1]}", 2, trail)
 
 
 def read_month(window: Window, locale: Locale) -> Reading | None:
@@ -128,9 +146,17 @@ def read_month(window: Window, locale: Locale) -> Reading | None:
     if lower not in locale.month_names or not core[:1].isupper() or lower in _months(locale):
         return None
     trail = window.token.trail
-    if trail not in ("", ".") or not (window.next_first().isdigit() or _is_day_before(window)):
+    if trail not in ("", ".") or not (window.next_first().isdecimal() or _is_day_before(window)):
         return None
     return Reading(locale.months[locale.month_names[lower] - 1], 1, "")
+
+
+def read_weekdays(window: Window, locale: Locale) -> Reading | None:
+    """Mon-Fri."""
+    match = _WEEKDAYS.fullmatch(window.core)
+    if not match:
+        return None
+    return Reading(f"{_DAY_NAMES[match[1]]} {locale.range_word} {_DAY_NAMES[match[2]]}")
 
 
 def _is_day_before(window: Window) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tts_plugin.speakable.abbreviations import read_abbreviation, read_list_number
 from tts_plugin.speakable.addresses import read_address
 from tts_plugin.speakable.amounts import read_amount, read_fraction, read_maths, read_ordinal, read_unit
-from tts_plugin.speakable.dates import read_date, read_decade, read_month
+from tts_plugin.speakable.dates import read_date, read_decade, read_month, read_weekdays
 from tts_plugin.speakable.locale import Currency, Locale, Unit
 from tts_plugin.speakable.money import read_money
 from tts_plugin.speakable.numbers import Numbers
@@ -251,7 +251,17 @@ ENGLISH = Locale(
     range_word="to",
     money_link="and",
     readers=(
-        *(read_list_number, read_address, read_phone, read_date, read_time, read_half_day, read_decade, read_month),
+        *(
+            read_list_number,
+            read_address,
+            read_phone,
+            read_date,
+            read_time,
+            read_half_day,
+            read_decade,
+            read_month,
+            read_weekdays,
+        ),
         *(read_money, read_unit, read_version, read_fraction, read_amount, read_ordinal, read_maths, read_abbreviation),
     ),
 )

@@ -56,6 +56,8 @@ def read_dated(window: Window, locale: Locale) -> Reading | None:
         return reading._replace(text=said)
     if not _DAY.fullmatch(core) or token.trail != "." or core.startswith("0"):
         return None
+    if not window.next_first().isupper():
+        return None
     following = window.next_token()
     if following is not None and following.core.lower() in locale.month_names and int(core) <= 31:
         month = locale.months[locale.month_names[following.core.lower()] - 1]
@@ -214,7 +216,7 @@ GERMAN = Locale(
     },
     groups_by_space=True,
     readers=(
-        *(read_list_number, read_address, read_phone, read_dated, read_time, read_money, read_unit, read_version),
+        *(read_address, read_phone, read_dated, read_list_number, read_time, read_money, read_unit, read_version),
         *(read_fraction, read_amount, read_abbreviation),
     ),
 )

@@ -28,10 +28,10 @@ def read_money(window: Window, locale: Locale) -> Reading | None:
     before, after, plain = _patterns(locale)
     if match := before.fullmatch(core) or after.fullmatch(core):
         return _with_scale(window, locale, match)
-    if core.isdigit() or core[-1:].isdigit():
+    if core.isdecimal() or core[-1:].isdecimal():
         if match := plain.fullmatch(core):
             return _number_then_currency(window, locale, match)
-    elif not window.token.trail and locale.currency(core) and window.next_first().isdigit():
+    elif not window.token.trail and locale.currency(core) and window.next_first().isdecimal():
         return _code_then_number(window, locale)
     return None
 
@@ -66,9 +66,18 @@ def _number_then_currency(window: Window, locale: Locale, match: re.Match[str]) 
         scale = next(key for key in locale.scales if word.startswith(key) and locale.currency(word[len(key) :]))
         currency = locale.currency(word[len(scale) :])
     if currency is None:
-        return None
+        return _scale_alone(locale, match, scale) if scale else None
     said = _amount(locale, currency, match["low"], match["high"], scale)
     return Reading(f"{locale.numbers.minus} {said}" if match["minus"] else said, runs)
+
+
+def _scale_alone(locale: Locale, match: re.Match[str], scale: str) -> Reading | None:
+    """1 Million in German is eine Million."""
+    if match["high"]:
+        return None
+    is_one, unit = match["low"] == "1", locale.scales[scale]
+    said = _scaled(locale, match["low"], is_one, unit.one if is_one else unit.many)
+    return Reading(f"{locale.numbers.minus} {said}" if match["minus"] else said, 2)
 
 
 def _code_then_number(window: Window, locale: Locale) -> Reading | None:

@@ -137,7 +137,7 @@ class Normaliser:
         if not words:
             self._pause_of(first.whole)
             return
-        if first.is_approximate and first.core[:1].isdigit():
+        if first.is_approximate and first.core[:1].isdecimal():
             words.insert(0, self._locale.symbols["~"])
         words[0] = (first.lead if reading.lead is None else reading.lead) + words[0]
         words[-1] += trail

@@ -74,7 +74,7 @@ class Numbers:
 
 
 def is_year(digits: str) -> bool:
-    return len(digits) == 4 and "1100" <= digits <= "2099"
+    return len(digits) == 4 and digits.isdecimal() and "1100" <= digits <= "2099"
 
 
 @lru_cache(maxsize=4096)

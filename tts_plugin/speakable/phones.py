@@ -12,10 +12,10 @@ _ONE_RUN = re.compile(
     r"|1-[0-9]{3}-[0-9]{3}-[0-9]{4}|\+[0-9]{1,3}(?:[-.][0-9]{2,4}){2,5}|[0-9]{4}(?:-[0-9]{4}){3}|[0-9]{3}-[0-9]{2}-[0-9]{4}"
 )
 _START = re.compile(r"\+[0-9]{1,3}|\([0-9]{2,4}\)|[0-9]{1,5}")
-_GROUP = re.compile(r"\(?[0-9]{2,5}\)?(?:[-/][0-9]{2,5})*([.,;:!?]*)")
+_GROUP = re.compile(r"\(?[0-9]{1,8}\)?(?:[-/][0-9]{2,5})*([.,;:!?]*)")
 _WHOLE = re.compile(
-    r"\+[0-9]{1,3}(?: [0-9]{2,5}){2,6}|\([0-9]{2,4}\)(?: [0-9]{2,5}){1,4}|(?:1 )?[0-9]{3} [0-9]{3} [0-9]{4}"
-    r"|[0-9]{4}(?: [0-9]{4}){3}|0[0-9](?: [0-9]{2}){4}|0[0-9]{2,4}(?: [0-9]{3,5}){1,3}"
+    r"\+[0-9]{1,3}(?: [0-9]{1,8}){1,6}|\([0-9]{2,4}\)(?: [0-9]{2,5}){1,4}|(?:1 )?[0-9]{3} [0-9]{3} [0-9]{4}"
+    r"|[0-9]{4}(?: [0-9]{4}){3}|0[0-9](?: [0-9]{2}){4}|0[0-9]{2,4}(?: [0-9]{3,8}){1,3}"
 )
 _MOST_GROUPS = 7
 _DIALLED = frozenset(("call", "dial", "text", "ring", "calling", "dialing", "dialling"))
@@ -23,16 +23,16 @@ _DIALLED = frozenset(("call", "dial", "text", "ring", "calling", "dialing", "dia
 
 def read_phone(window: Window, locale: Locale) -> Reading | None:
     token = window.token
-    if not (token.core[:1].isdigit() or token.core[:1] == "+") or len(token.whole) > 30:
+    if not (token.core[:1].isdecimal() or token.core[:1] == "+") or len(token.whole) > 30:
         return None
     written = token.whole.rstrip(".,;:!?\"'…")
     if not written.startswith("(") and written.endswith(")") and "(" not in written:
         written = written[:-1]
     if written.startswith("(") and written.endswith(")") and not _START.fullmatch(written):
         written = written[1:-1]
-    if _ONE_RUN.fullmatch(written) and sum(map(str.isdigit, written)) >= 7:
+    if _ONE_RUN.fullmatch(written) and sum(map(str.isdecimal, written)) >= 7:
         return _reading(_groups(locale, written), 1, token.trail)
-    if len(written) == 3 and written.isdigit() and window.before().lower() in _DIALLED and token.trail:
+    if len(written) == 3 and written.isdecimal() and window.before().lower() in _DIALLED and token.trail:
         return Reading(locale.numbers.digits(written))
     return _several_runs(window, locale, written) if _START.fullmatch(written) else None
 
@@ -50,9 +50,9 @@ def _several_runs(window: Window, locale: Locale, written: str) -> Reading | Non
     plain = written.replace("-", " ").replace("/", " ")
     if written.startswith("+"):
         plain = plain.replace("(", "").replace(")", "")
-    if runs > 1 and _WHOLE.fullmatch(plain) and sum(map(str.isdigit, plain)) >= 7:
+    if runs > 1 and _WHOLE.fullmatch(plain) and sum(map(str.isdecimal, plain)) >= 7:
         return _reading(_groups(locale, plain), runs, last)
-    if runs == 1 and len(written) == 3 and written.isdigit() and window.before().lower() in _DIALLED:
+    if runs == 1 and len(written) == 3 and written.isdecimal() and window.before().lower() in _DIALLED:
         return Reading(locale.numbers.digits(written))
     return None
 

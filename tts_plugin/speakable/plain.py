@@ -9,14 +9,17 @@ from tts_plugin.speakable.locale import Locale
 from tts_plugin.speakable.numbers import is_year
 from tts_plugin.speakable.spoken_word import MAX_WORD_LETTERS
 
-_LONG_CODE_DIGITS = 5
+_LONG_CODE_DIGITS = 4
 _LONG_RUN = re.compile(rf"\w{{{MAX_WORD_LETTERS}}}(?=\w)")
 _PARTS = re.compile(r"[0-9]+(?:\.[0-9]+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+|.", re.S)
-_DASH_INSIDE = re.compile(r"(?<=[^\W\d_])(?:[—–]|--|\.{3}|…)(?=[^\W_])|[。！？](?=\w)")
+_DASH_INSIDE = re.compile(r"(?<=[^\W\d_])(?:[—–]|--|\.{3}|…)(?=[^\W_])|[。！？](?=\w)|(?<=[a-z]{2})[.!?](?=[A-Z][a-z])")
 _CAMEL = re.compile(r"[a-z]{2,20}(?:[A-Z][a-z0-9]{1,20}){1,6}")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SERIAL = re.compile(r"(?=[A-Z0-9]{5,20}$)(?:[A-Z]+[0-9]+){2,}[A-Z]*|[0-9]+[A-Z]+[0-9]+[A-Z0-9]*")
+_JOINTS = frozenset("-_")
 _DROPPED = frozenset("*`~|[]{}\\^_™®‰")
+_ORDINAL_INSIDE = re.compile(r"\b([0-9]{1,6})(?:st|nd|rd|th)\b")
+_DECADE_INSIDE = re.compile(r"\b([0-9]{4})s\b")
 _POWERS = re.compile(r"[²³¹]")
 
 
@@ -29,12 +32,17 @@ def _operators(locale: Locale) -> re.Pattern[str]:
 def plain(core: str, locale: Locale) -> str:
     """Words with white space between them; "" when nothing is heard."""
     core = _LONG_RUN.sub(r"\g<0> ", core)
-    if core.isalpha() and not _CAMEL.fullmatch(core):
+    if core.isascii() and core.isalpha() and not _CAMEL.fullmatch(core):
         return core
     if _CAMEL.fullmatch(core):
         return plain(_HUMP.sub(" ", core), locale)
+    if len(core) > 2 and not any(map(str.isalnum, core)):
+        return ""  # a ruler
+    if locale.language == "en":
+        core = _ORDINAL_INSIDE.sub(lambda match: f" {locale.numbers.ordinal(match[1])} ", core)
+        core = _DECADE_INSIDE.sub(lambda match: f" {decade(locale, match[1])} ", core)
     if _SERIAL.fullmatch(core):
-        return " ".join(locale.numbers.digits(char) if char.isdigit() else char for char in core if char.isascii())
+        return " ".join(locale.numbers.digits(char) if char.isdecimal() else char for char in core if char.isascii())
     core = _DASH_INSIDE.sub(lambda match: match.group() + " ", core)
     core = _POWERS.sub(lambda match: f" {locale.symbols.get(match.group(), '')} ", core)
     core = _operators(locale).sub(lambda match: f" {locale.symbols[match.group()]} ", core)
@@ -46,11 +54,19 @@ def plain(core: str, locale: Locale) -> str:
     return " ".join("".join(said).split())
 
 
+def decade(locale: Locale, digits: str) -> str:
+    """1990s in English."""
+    said = locale.numbers.year(digits)
+    return said[:-1] + "ies" if said.endswith("y") else f"{said}s"
+
+
 def _part(part: str, before: str, after: str, locale: Locale) -> str:
-    if part[0].isascii() and part[0].isdigit():
+    if part[0].isascii() and part[0].isdecimal():
         return _digits(part, before, after, locale)
-    if part == "*" and before[-1:].isdigit() and after[:1].isdigit():
+    if part == "*" and before[-1:].isdecimal() and after[:1].isdecimal():
         return f" {locale.symbols['×']} "
+    if part in ("(", ")"):
+        return " "
     if part in _DROPPED:
         return " " if part == "_" or (part in "|^" and after) else ""
     if part == "-":
@@ -58,7 +74,7 @@ def _part(part: str, before: str, after: str, locale: Locale) -> str:
     if part == "/":
         return f" {locale.words['slash']} " if before[-1:].isalnum() and after[:1].isalnum() else " "
     if part in (".", ","):
-        return f" {locale.words['dot']} " if part == "." and after[:1].isalnum() and before[-1:].isdigit() else part
+        return f" {locale.words['dot']} " if part == "." and after[:1].isalnum() and before[-1:].isdecimal() else part
     return f" {locale.symbols[part]} " if part in locale.symbols else _currency(part, locale)
 
 
@@ -68,11 +84,11 @@ def _currency(part: str, locale: Locale) -> str:
 
 
 def _hyphen(before: str, after: str, locale: Locale) -> str:
-    if after[:1].isdigit():
-        if before[-1:].isdigit():
+    if after[:1].isdecimal():
+        if before[-1:].isdecimal():
             return f" {locale.range_word} "
         return " " if before[-1:].isalnum() else f" {locale.numbers.minus} "
-    return " " if before[-1:].isdigit() else "-" if before[-1:].isalnum() or after[:1].isalpha() else " "
+    return "-" if before[-1:].isalpha() and after[:1].isalpha() else " "
 
 
 def _digits(part: str, before: str, after: str, locale: Locale) -> str:
@@ -85,7 +101,7 @@ def _digits(part: str, before: str, after: str, locale: Locale) -> str:
         said = f" {locale.words['dot'] if is_address else locale.words['version point']} ".join(
             numbers.digits(group) if is_address else numbers.cardinal(group) for group in groups
         )
-    elif len(part) >= _LONG_CODE_DIGITS and (before[-1:].isalpha() or after[:1].isalpha()):
+    elif len(part) >= _LONG_CODE_DIGITS and not is_year(part) and (before[-1:] in _JOINTS or before[-1:].isalpha()):
         said = numbers.digits(part)
     else:
         said = numbers.year(part) if is_year(part) else numbers.cardinal(part)

@@ -14,6 +14,7 @@ _MAX_RAW_CHARS = 512  # of one run without white space, before it is cut
 _MAX_TAG_CHARS = 200
 _LINE_ENDS = frozenset("\n\r\v\f\x85\u2028\u2029")
 _FULL_STOPS = frozenset("。！？")  # end a sentence without white space after them
+_AUTOLINK = re.compile(r"<(?:[a-z]{2,8}://|mailto:|[\w.+-]+@)[^\s<>]+>", re.I)
 _BREAK_TAG = re.compile(r"</?\s*(?:br|p|s|break|li|div|h\d)\b", re.I)
 
 
@@ -71,7 +72,9 @@ class Runs:
 
     def _in_tag(self, char: str) -> None:
         tag = self._tag = (self._tag or "") + char
-        if char == ">" and len(tag) > 2:
+        if char == ">" and _AUTOLINK.fullmatch(tag):
+            self._not_a_tag()
+        elif char == ">" and len(tag) > 2:
             self._tag = None
             if _BREAK_TAG.match(tag):
                 self._close()

@@ -19,7 +19,7 @@ _UHR = Vocabulary(("uhr",))
 
 def read_time(window: Window, locale: Locale) -> Reading | None:
     core = window.core
-    if not core[:1].isdigit() or len(core) > 24:
+    if not core[:1].isdecimal() or len(core) > 24:
         return None
     if locale.language == "fr" and (match := _FRENCH.fullmatch(core)) and _is_time(match[1], match[2] or "00"):
         return Reading(locale.time(locale, match[1], match[2] or "00", ""))
@@ -30,7 +30,7 @@ def read_time(window: Window, locale: Locale) -> Reading | None:
             return Reading(f"{locale.numbers.cardinal(match[1])} {match[2].upper()}M", 1, dotless(window))
         if (match := _RANGE.fullmatch(core)) and (":" in core or "m" in core.lower()):
             return _range(window, locale, match)
-    if locale.language == "de" and core.isdigit() and _is_time(core, "00") and window.next_word(_UHR):
+    if locale.language == "de" and core.isdecimal() and _is_time(core, "00") and window.next_word(_UHR):
         return Reading(f"{locale.numbers.counting(core)} Uhr", 2)
     return None
 
@@ -39,7 +39,7 @@ def read_half_day(window: Window, locale: Locale) -> Reading | None:
     """pm, p.m. after a number."""
     if window.core.lower() not in _HALF_DAY.words:
         return None
-    is_time = window.before()[-1:].isdigit() or "." in window.core
+    is_time = window.before()[-1:].isdecimal() or "." in window.core
     return Reading(f"{window.core[0].upper()}M", 1, dotless(window)) if is_time else None
 
 

@@ -8,7 +8,9 @@ from tts_plugin.speakable.locale import Locale, Reading
 from tts_plugin.speakable.plain import plain
 from tts_plugin.speakable.window import Window
 
-_VERSION = re.compile(r"(v?)([0-9]{1,4}(?:\.[0-9]{1,4}){1,4})(?:-?([a-z]{1,8})\.?([0-9]{0,3}))?", re.I)
+_VERSION = re.compile(
+    r"(v?)((?:(?<=v)[0-9]{1,3})|[0-9]{1,4}(?:\.[0-9]{1,4}){1,4})(?:-?([A-Za-z]{1,8})\.?([0-9]{0,3}))?"
+)
 _IP = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _NAMED = frozenset(
     "version versions release python ios android macos chrome firefox windows ubuntu node java django release php ruby"  # noqa: SIM905
@@ -19,6 +21,8 @@ _NAMED = frozenset(
 def read_version(window: Window, locale: Locale) -> Reading | None:
     core = window.core
     if len(core) > 32 or not (match := _VERSION.fullmatch(core)):
+        return None
+    if "." in locale.numbers.groups and re.fullmatch(locale.numbers.pattern, core):
         return None
     if _IP.fullmatch(core):
         return Reading(plain(core, locale))

@@ -45,6 +45,8 @@ class Token:
         lead, rest = text[:lead_end], text[lead_end:]
         core = rest.rstrip(_TRAIL)
         trail = rest[len(core) :]
+        if "(" in core:
+            trail = trail.replace(")", "", 1)
         approximate = lead.endswith("~") and not lead.endswith("~~")
         return cls(lead.translate(_MARKUP), core, trail.translate(_MARKUP), end, pause, is_first_of_line, approximate)
 
