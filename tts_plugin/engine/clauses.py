@@ -139,9 +139,11 @@ def _joins(texts: list[str], count: int) -> bool:
 
 
 def _separable(texts: list[str], count: int) -> bool:
-    """No number stands at the seam ("5 | million", "March | 3"), and the piece does not end in an article."""
-    seam = texts[count - 1 : count + 1]
-    return not _NO_CUT_AFTER.fullmatch(texts[count - 1]) and not any(map(_NUMBER.search, seam))
+    """No number is torn ("five | million", "March | third"), and the piece does not end in an article."""
+    left, right = texts[count - 1], texts[count] if count < len(texts) else ""
+    if _NO_CUT_AFTER.fullmatch(left) or _NUMBER.search(right):
+        return False
+    return not _NUMBER.search(left) or bool(_NO_CUT_AFTER.fullmatch(right) or _CUT_BEFORE.fullmatch(right))
 
 
 def _bare(text: str) -> str:
