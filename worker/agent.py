@@ -35,7 +35,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.plugins import silero
 
 from tts_plugin import plugin as vibevoice
-from worker import agent_file, logs, providers
+from worker import agent_file, logs, providers, turn_taking
 from worker.agent_file import AgentFile
 from worker.job_link import JobLink
 from worker.settings import Settings
@@ -136,7 +136,7 @@ class Call:
                 # Both are pinned: in dev mode the defaults send the caller's audio to LiveKit's cloud.
                 "turn_detection": inference.TurnDetector(version="v1-mini"),
                 "interruption": {"mode": "vad", "min_duration": 0.2, "false_interruption_timeout": 1.5},
-                "endpointing": {"min_delay": 0.2, "max_delay": 1.2},
+                "endpointing": {"min_delay": 0.5, "max_delay": 1.5},  # until the first words: _on_transcribed
                 "preemptive_generation": {
                     "enabled": True,
                     "preemptive_tts": True,
@@ -176,6 +176,8 @@ class Call:
                 await asyncio.wait_for(self._session.say(self._file.greeting).wait_for_playout(), 30.0)
 
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
+        wait = turn_taking.delays(event.transcript, self._file.language)
+        self._session.update_options(endpointing_opts={"min_delay": wait.min_s, "max_delay": wait.max_s})
         if not event.is_final:
             coming = self._agent.chat_ctx.copy()
             coming.add_message(role="user", content=event.transcript)
