@@ -80,6 +80,13 @@ class _BackendCollector(Collector):
         yield GaugeMetricFamily("tts_model_load_time_seconds", "What loading the voice took.", now.model_load_s)
         yield GaugeMetricFamily("tts_step_age_seconds", "Since the engine last did anything.", now.last_step_age_s)
         yield CounterMetricFamily("tts_underrun", "Times a listener ran dry.", now.underruns_total)
+        yield CounterMetricFamily("tts_starved", "Times a listener ran dry for want of text.", now.starved_total)
+        yield CounterMetricFamily("tts_runaway", "Utterances ended for speaking on and on.", now.runaway_total)
+        yield GaugeMetricFamily("tts_kv_pages", "Pages of the KV cache, of 64 positions.", now.pages)
+        yield GaugeMetricFamily("tts_kv_pages_free", "Pages that nobody has or was promised.", now.pages_free)
+        yield CounterMetricFamily(
+            "tts_slot_release_seconds", "From the ends of utterances to their slots being free.", now.release_s_total
+        )
         yield CounterMetricFamily("tts_audio_seconds", "Seconds of speech sent.", now.audio_s_total)
         yield CounterMetricFamily("tts_compute_seconds", "Seconds of computing for it.", now.compute_s_total)
         info = GaugeMetricFamily("tts_engine_info", "Which engine speaks.", labels=("backend", "device", "dtype"))

@@ -62,22 +62,39 @@ def include_routes(
 
 
 def run(config: EngineConfig, host: str, port: int) -> None:
-    """Load the voice, serve until SIGTERM or SIGINT, end within 2 s. Raises EngineError when it cannot start."""
+    """Load the voice, serve until SIGTERM or SIGINT, end within 2 s.
+
+    Raises EngineError when it cannot start, and when the back-end says that it can never speak again.
+    """
     listener = _bind(host, port)
     backend = open_backend(config)
     try:
-        serve(create_app(backend), listener)
+        serve(create_app(backend), listener, backend)
+        if why := backend.statistics().fatal:
+            raise EngineError(f"the engine ended: {why}")
     finally:
         backend.close()
 
 
-def serve(app: FastAPI, listener: socket.socket) -> None:
-    """Run uvicorn on a bound socket, until SIGTERM or SIGINT when in the main thread."""
-    server = uvicorn.Server(uvicorn_config(app))
+def serve(app: FastAPI, listener: socket.socket, backend: Backend | None = None) -> None:
+    """Run uvicorn on a bound socket, until SIGTERM or SIGINT when in the main thread, or until the back-end is lost."""
+    server = _Server(uvicorn_config(app), backend)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again at its end: let that do nothing
             signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Looks at the back-end on every tick (0.1 s): nobody is served by a process whose device is gone."""
+
+    def __init__(self, config: uvicorn.Config, backend: Backend | None) -> None:
+        super().__init__(config)
+        self._backend = backend
+
+    async def on_tick(self, counter: int) -> bool:
+        lost = self._backend is not None and self._backend.statistics().fatal is not None
+        return await super().on_tick(counter) or lost
 
 
 def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
@@ -143,7 +160,7 @@ def _probe_router(backend: Backend, metrics: EngineMetrics) -> APIRouter:
     async def health() -> dict[str, Any]:
         now = backend.statistics()
         return {
-            "status": "ok" if now.last_step_age_s < _STEP_AGE_READY_S else "stuck",
+            "status": "lost" if now.fatal else "ok" if now.last_step_age_s < _STEP_AGE_READY_S else "stuck",
             "backend": now.backend,
             "device": now.device,
             "dtype": now.dtype,

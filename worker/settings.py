@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from tts_plugin.engine.config import BackendName, EngineConfig
+from tts_plugin.engine.config import BackendName, EngineConfig, SolverChoice
 
 LlmProvider = Literal["anthropic", "openai", "local", "embedded"]
 LlmChoice = Literal["auto", "anthropic", "openai", "local", "embedded"]
@@ -56,6 +56,16 @@ class Settings(BaseSettings):
     )
     tts_voice: str = Field(
         "default", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Voice used where none is asked for."
+    )
+    tts_solver: SolverChoice = Field("sde-dpmsolver++", description="How VibeVoice's latents are solved.")
+    tts_solver_steps: int = Field(
+        5, ge=1, le=100, description="Steps per latent of VibeVoice: more take longer; its authors use 5 to 20."
+    )
+    tts_cfg_scale: float = Field(
+        1.5, ge=1, le=5, allow_inf_nan=False, description="How strongly VibeVoice keeps to voice and text."
+    )
+    tts_lead_s: float = Field(
+        3.0, ge=0.2, le=60, allow_inf_nan=False, description="How far VibeVoice may speak ahead of its listener."
     )
     # Language model
     llm_provider: LlmChoice = Field(
@@ -174,6 +184,10 @@ class Settings(BaseSettings):
             dtype=self.tts_dtype,
             max_batch_size=self.tts_max_batch_size,
             default_voice=self.tts_voice,
+            solver=self.tts_solver,
+            solver_steps=self.tts_solver_steps,
+            cfg_scale=self.tts_cfg_scale,
+            lead_s=self.tts_lead_s,
             max_text_chars=max(EngineConfig().max_text_chars, self.synthesize_max_chars),
         )
 

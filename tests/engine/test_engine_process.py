@@ -83,9 +83,9 @@ def test_the_client_alone_needs_no_server_and_no_model() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_vibevoice_is_refused_with_what_is_allowed() -> None:
-    with pytest.raises(EngineError, match="TTS_BACKEND is 'vibevoice'.*allowed: auto, embedded"):
-        open_backend(EngineConfig(backend="vibevoice"))
+def test_vibevoice_that_was_never_pulled_is_refused_with_the_command_that_does() -> None:
+    with pytest.raises(EngineError, match="TTS_BACKEND is 'vibevoice', but nobody/nothing is not on.*tts-ops pull"):
+        open_backend(EngineConfig(backend="vibevoice", model_name="nobody/nothing"))
 
 
 def test_an_unknown_default_voice_is_refused_at_start() -> None:

@@ -1,4 +1,4 @@
-"""A real engine with the embedded voice, in a process of its own."""
+"""A real engine in a process of its own: with the embedded voice, or with the VibeVoice folder in PLUGIN_TEST_MODEL."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from pathlib import Path
 
 _START_S = 40.0
 _PROGRAM = """
-import sys
+import os, sys
 from tts_plugin import server
 from tts_plugin.engine.config import EngineConfig
-server.run(EngineConfig(backend="embedded"), "127.0.0.1", int(sys.argv[1]))
+config = EngineConfig(backend="embedded")
+if folder := os.environ.get("PLUGIN_TEST_MODEL"):
+    import torch
+    torch.set_num_threads(1)
+    config = EngineConfig(backend="vibevoice", model_path=folder, device="cpu", max_batch_size=8, lead_s=60.0)
+server.run(config, "127.0.0.1", int(sys.argv[1]))
 """
 
 

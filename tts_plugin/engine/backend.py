@@ -55,7 +55,7 @@ class Statistics(NamedTuple):
     runaway_total: int = 0  # utterances ended because they spoke longer than their text can take
     pages: int = 0  # of the KV cache, of 64 positions each; 0: the back-end has none
     pages_free: int = 0  # that nobody has or was promised
-    cancel_to_free_s_total: float = 0.0  # from the end of an utterance to its slot being free, summed
+    release_s_total: float = 0.0  # from the end of each utterance, cancelled or not, to its slot being free
     fatal: str | None = None  # why nothing can be said any more: the process should end
 
 

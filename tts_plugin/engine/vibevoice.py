@@ -13,6 +13,7 @@ from tts_plugin import voices
 from tts_plugin.engine.backend import Emit, Refused, Statistics, Voice
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.engine import Engine
+from tts_plugin.engine.language import spoken_language
 from tts_plugin.engine.pages import OutOfPages
 from tts_plugin.engine.runner import Noise, Opening, Runner
 from tts_plugin.engine.tokenizer import Encode, IncrementalTokenizer
@@ -46,15 +47,19 @@ class VibeVoiceBackend:
         self._engine.start()
 
     def admit(self, say: Say, emit: Emit, *, noise: Noise | None = None) -> VibeVoiceUtterance:
-        """Raises Refused at once: unknown_voice, at_capacity or draining. `noise`: instead of the seed's, for tests."""
+        """Raises Refused at once: unknown_voice, bad_message (language), at_capacity or draining.
+
+        `noise` is for tests: instead of the seed's.
+        """
         asked = self._config.default_voice if say.voice == voices.DEFAULT_VOICE else say.voice
         voice = voices.find(asked, self.voices)
+        language = spoken_language(say.language, voice)
         seed = secrets.randbits(64) if say.seed is None else say.seed
         opening = Opening(voice.id, seed, self._config.cfg_scale, noise)
         with self._engine.lock:
             self._refuse_when_full(say)
             try:
-                return self._engine.admit(lambda slot: self._make(say, slot, opening, emit))
+                return self._engine.admit(lambda slot: self._make(say, slot, opening, language, emit))
             except OutOfPages as error:
                 raise self._refusal("at_capacity", f"no memory for another utterance: {error}") from None
 
@@ -80,14 +85,14 @@ class VibeVoiceBackend:
                 runaway_total=engine.counts["runaway"],
                 pages=self._runner.total_pages,
                 pages_free=self._runner.free_pages,
-                cancel_to_free_s_total=engine.release_s,
+                release_s_total=engine.release_s,
                 fatal=engine.fatal,
             )
 
     def close(self) -> None:
         self._engine.close()
 
-    def _make(self, say: Say, slot: int, opening: Opening, emit: Emit) -> VibeVoiceUtterance:
+    def _make(self, say: Say, slot: int, opening: Opening, language: str, emit: Emit) -> VibeVoiceUtterance:
         engine = self._engine
         return VibeVoiceUtterance(
             say,
@@ -95,7 +100,7 @@ class VibeVoiceBackend:
             opening,
             Progress(self._runner.prompt_positions(opening.voice), self._runner.max_positions),
             IncrementalTokenizer(self._encode),
-            Normaliser(),
+            Normaliser(language),
             emit,
             self._limits,
             engine.lock,
