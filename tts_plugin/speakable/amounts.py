@@ -34,6 +34,7 @@ _RATIO = re.compile(r"([0-9]{1,4}):([1-9][0-9]{0,3})")
 _POWER = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]+)?)(?:e([+-]?[0-9]{1,4})|\^([+-]?[0-9]{1,4}))", re.I)
 _DIMENSIONS = re.compile(r"([0-9]{1,5}(?:\.[0-9]+)?)[x×]([0-9]{1,5}(?:\.[0-9]+)?)(?:[x×]([0-9]{1,5}))?")
 _FEET = re.compile(r"([0-9]{1,3})'(?:([0-9]{1,2})\"?)?")
+_JUDGED = frozenset(("a", "an", "is", "was", "rated", "scored", "got", "gave", "score", "rating"))
 _PAIRS = frozenset(("24/7", "9/11", "50/50"))
 _COMMON_UNDER = frozenset((2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 32, 64, 100, 1000))
 _DASHES = frozenset("-–—")
@@ -145,9 +146,14 @@ def read_unit(window: Window, locale: Locale) -> Reading | None:
     """km after a number."""
     unit = window.core
     before = window.before()
-    if unit not in locale.units or not (before[-1:].isdecimal() or before[-1:] in _VULGAR) or unit in _AMBIGUOUS:
+    if unit not in locale.units or not (before[-1:].isdecimal() or before[-1:] in _VULGAR) or _is_ambiguous(window):
         return None
     return Reading(_unit(locale, unit, before), 1, dotless(window) if unit.isalpha() else None)
+
+
+def _is_ambiguous(window: Window) -> bool:
+    """5 in the morning, but 6 ft 2 in."""
+    return window.core in _AMBIGUOUS and not (window.core == "in" and window.before(2) in ("ft", "feet", "foot"))
 
 
 def read_fraction(window: Window, locale: Locale) -> Reading | None:
@@ -156,10 +162,12 @@ def read_fraction(window: Window, locale: Locale) -> Reading | None:
         core = f"{core[:-1]} {_VULGAR[core[-1]]}".strip()
     match = _FRACTION.fullmatch(core)
     if not match:
-        return None
+        return _rating(core, locale)
     if core in _PAIRS:
         return Reading(" ".join(map(locale.numbers.number, core.split("/"))))
     whole, over, under = match[1], int(match[2]), int(match[3])
+    if under in (10, 100) and not whole and window.before().lower() in _JUDGED:
+        return _rating(core, locale)
     said = fraction(locale, over, under)
     if not said:
         if not whole and locale.language == "en" and over <= 12 < under <= 31:
@@ -170,6 +178,15 @@ def read_fraction(window: Window, locale: Locale) -> Reading | None:
     if locale.language == "en" and over == 1:
         said = said.replace("one ", "an " if under == 8 else "a ", 1)
     return Reading(f"{locale.numbers.number(whole)} {locale.words['and']} {said}")
+
+
+def _rating(core: str, locale: Locale) -> Reading | None:
+    """4.5/5, a 9/10."""
+    low, slash, high = core.partition("/")
+    number = locale.numbers.pattern
+    if not slash or not re.fullmatch(number, low) or not re.fullmatch(number, high):
+        return None
+    return Reading(f"{locale.numbers.number(low)} {locale.words['out of']} {locale.numbers.number(high)}")
 
 
 def fraction(locale: Locale, over: int, under: int) -> str:

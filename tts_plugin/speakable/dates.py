@@ -15,6 +15,7 @@ _ISO = re.compile(
 _NUMERIC = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})")
 _SHORT = re.compile(r"([0-9]{1,2})/([0-9]{1,2})")
 _YEARS = re.compile(r"([0-9]{4})[-–—/]([0-9]{4}|[0-9]{2})")
+_THOUSANDS = re.compile(r"([0-9]{1,3}(?:,000)+)s")
 _DECADE = re.compile(r"([0-9]{4}|[0-9]0)'?s")
 _DAY = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th|er|º|ª|ᵉʳ)?", re.I)
 _DAYS = re.compile(r"([0-9]{1,2})(?:st|nd|rd|th)?[-–—]([0-9]{1,2})(?:st|nd|rd|th)?", re.I)
@@ -51,10 +52,12 @@ def read_date(window: Window, locale: Locale) -> Reading | None:
 
 
 def read_decade(window: Window, locale: Locale) -> Reading | None:
+    if match := _THOUSANDS.fullmatch(window.core):
+        return Reading(locale.numbers.number(match[1]).removeprefix("one ") + "s")
     match = _DECADE.fullmatch(window.core)
     if not match or (len(match[1]) == 2 and not _is_decade(window)):
         return None
-    return Reading(decade(locale, match[1]))
+    return Reading(decade(locale, match[1]), lead=window.token.lead.replace("'", ""))
 
 
 def _is_decade(window: Window) -> bool:

@@ -106,6 +106,8 @@ FRENCH = Locale(
         "underscore": "tiret bas",
         "version point": "point",
         "per": "par",
+        "power": "puissance",
+        "out of": "sur",
     },
     months=_MONTHS,
     month_names={

@@ -132,6 +132,8 @@ GERMAN = Locale(
         "underscore": "Unterstrich",
         "version point": "Punkt",
         "per": "pro",
+        "power": "hoch",
+        "out of": "von",
     },
     months=_MONTHS,
     month_names={

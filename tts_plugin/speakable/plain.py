@@ -20,6 +20,7 @@ _JOINTS = frozenset("-_")
 _DROPPED = frozenset("*`~|[]{}\\^_™®‰")
 _ORDINAL_INSIDE = re.compile(r"\b([0-9]{1,6})(?:st|nd|rd|th)\b")
 _DECADE_INSIDE = re.compile(r"\b([0-9]{4})s\b")
+_CARET = re.compile(r"\^([-+]?[0-9]{1,4}|[a-z]\b)")
 _POWERS = re.compile(r"[²³¹]")
 
 
@@ -44,6 +45,7 @@ def plain(core: str, locale: Locale) -> str:
     if _SERIAL.fullmatch(core):
         return " ".join(locale.numbers.digits(char) if char.isdecimal() else char for char in core if char.isascii())
     core = _DASH_INSIDE.sub(lambda match: match.group() + " ", core)
+    core = _CARET.sub(lambda match: _raised(match[1], locale), core)
     core = _POWERS.sub(lambda match: f" {locale.symbols.get(match.group(), '')} ", core)
     core = _operators(locale).sub(lambda match: f" {locale.symbols[match.group()]} ", core)
     parts = [match.group() for match in _PARTS.finditer(core)]
@@ -52,6 +54,10 @@ def plain(core: str, locale: Locale) -> str:
         for n, part in enumerate(parts)
     ]
     return " ".join("".join(said).split())
+
+
+def _raised(power: str, locale: Locale) -> str:
+    return {"2": "²", "3": "³"}.get(power, f" {locale.words['power']} {power.lstrip('+')}")
 
 
 def decade(locale: Locale, digits: str) -> str:

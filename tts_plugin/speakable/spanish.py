@@ -108,6 +108,8 @@ SPANISH = Locale(
         "underscore": "guion bajo",
         "version point": "punto",
         "per": "por",
+        "power": "elevado a",
+        "out of": "de",
     },
     months=_MONTHS,
     month_names={**{name: n for n, name in enumerate(_MONTHS, 1)}, "setiembre": 9},
