@@ -315,10 +315,49 @@ def test_a_lost_device_fails_every_utterance_with_a_retryable_error_and_says_so(
     for _, events in utterances:
         end = events.wait_end()
         assert (end.code, end.retryable) == ("engine_error", True)
-    assert "illegal memory access" in backend.statistics().fatal
+    until(lambda: not backend._engine._thread.is_alive())
+    assert backend.statistics().fatal.startswith("the device is lost: CUDA error: an illegal memory access")
     with pytest.raises(Refused) as refused:
         backend.admit(Say("u"), Events())
     assert refused.value.code == "draining"
+
+
+def test_a_model_that_fails_again_and_again_is_given_up(make_backend: MakeBackend, monkeypatch) -> None:
+    backend = make_backend()
+    utterances = [begin(backend, TEXT) for _ in range(4)]
+
+    def step(rows):
+        raise ValueError("a fault in the code")
+
+    monkeypatch.setattr(backend._runner, "step", step)
+    for utterance, _ in utterances:
+        utterance.end()
+    for _, events in utterances:
+        assert events.wait_end().retryable
+    until(lambda: not backend._engine._thread.is_alive())
+    assert "3 steps failed in a row, the last with ValueError" in backend.statistics().fatal
+
+
+def test_an_utterance_cancelled_within_its_step_leaves_nothing_to_the_next_in_its_slot(
+    make_backend: MakeBackend, monkeypatch
+) -> None:
+    """The only slot goes to the next one."""
+    backend = make_backend(max_batch_size=1)
+    real, taken = backend._runner.step, []
+    old, _ = begin(backend, TEXT)
+
+    def step(rows):
+        made = real(rows)
+        if not taken:
+            old.cancel()
+            taken.append(True)
+        return made
+
+    monkeypatch.setattr(backend._runner, "step", step)
+    old.end()
+    until(lambda: taken and backend.statistics().active == 0)
+    monkeypatch.undo()
+    assert say_to_the_end(backend, TEXT).pcm == say_to_the_end(backend, TEXT).pcm
 
 
 def test_a_fault_of_one_utterances_text_ends_that_one_alone(make_backend: MakeBackend) -> None:

@@ -136,6 +136,8 @@ class Engine:
 
     def _run(self, rows: Sequence[Row]) -> list[Made | None]:
         """What came of each row; None for a row that failed, which is told."""
+        if self.fatal:
+            return [None] * len(rows)
         try:
             made: list[Made | None] = list(self._runner.step(rows))
             self._failures = 0
@@ -168,11 +170,11 @@ class Engine:
             self.compute_s += seconds
             self.counts["steps"] += 1
             self.counts["rows"] += len(rows)
-            for row in rows:
-                if self._seated[row.slot].over:
-                    self._release(self._seated[row.slot])
-        for row, result in zip(rows, made, strict=True):
-            utterance = self._seated.get(row.slot)
+            ran = [self._seated.get(row.slot) for row in rows]  # who has a slot after this may be somebody else
+            for utterance in ran:
+                if utterance is not None and utterance.over:
+                    self._release(utterance)
+        for utterance, row, result in zip(ran, rows, made, strict=True):
             if utterance is None or result is None or utterance.over:
                 continue
             utterance.compute_s += seconds / len(rows)
