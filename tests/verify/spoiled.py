@@ -18,13 +18,14 @@ Spoil = Callable[[int, Pcm], Pcm]  # the chunk's first sample, the chunk; may on
 class SpoiledBackend:
     name = "spoiled"
 
-    def __init__(self, real: Backend, spoil: Spoil) -> None:
-        self._real, self._spoil = real, spoil
+    def __init__(self, real: Backend, spoil: Spoil, voice: Voice | None = None) -> None:
+        """`voice`: under which the real default voice is presented."""
+        self._real, self._spoil, self._voice = real, spoil, voice
         self.sample_rate_hz = real.sample_rate_hz
 
     @property
     def voices(self) -> tuple[Voice, ...]:
-        return self._real.voices
+        return (self._voice,) if self._voice else self._real.voices
 
     def admit(self, say: Say, emit: Emit) -> Utterance:
         sent = 0
@@ -39,13 +40,17 @@ class SpoiledBackend:
                     return
             emit(replace(event, samples=sent) if isinstance(event, Done) else event)
 
-        return self._real.admit(say, spoiled)
+        return self._real.admit(replace(say, voice="default") if self._voice else say, spoiled)
 
     def statistics(self) -> Statistics:
         return self._real.statistics()
 
     def close(self) -> None:
         pass
+
+
+def whole(start: int, pcm: Pcm) -> Pcm:
+    return pcm
 
 
 def click(start: int, pcm: Pcm) -> Pcm:

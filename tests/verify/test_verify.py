@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import spoiled
 
-from tts_plugin.engine.backend import Backend
+from tts_plugin.engine.backend import Backend, Voice
 from worker.settings import Settings
 from worker.verify.limits import Limits
 from worker.verify.verify import run
@@ -92,6 +92,20 @@ def test_an_end_that_is_missing_is_heard(
     with serve(spoiled.SpoiledBackend(embedded, spoiled.cut)) as settings:
         assert run(settings, sentences=1, out=tmp_path, limits=PATIENT) == 1
     assert "missing end: the last" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("ear")
+def test_words_are_not_judged_by_an_ear_that_does_not_understand_them(
+    embedded: Backend, serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    german = Voice("de-spk0_man", "de", "male", "")
+    with serve(spoiled.SpoiledBackend(embedded, spoiled.whole, german)) as settings:
+        path = tmp_path / "report.json"
+        run(settings, sentences=1, out=tmp_path, json_path=path, limits=PATIENT)
+    assert "Nobody checked the words of de-spk0_man" in capsys.readouterr().out
+    (voice,) = json.loads(path.read_text(encoding="utf-8"))["voices"]
+    assert voice["wer"] is None
+    assert voice["sentences"][0]["text"].startswith("Guten Morgen")
 
 
 def test_without_a_recogniser_it_says_how_to_get_one(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.verify.sentences import ENGLISH
+from worker.verify.sentences import COUNT, language_of, sentences_in
 from worker.verify.word_errors import plain_words, unheard_end, word_errors
 
 some_words = st.lists(st.sampled_from(["a", "red", "house", "stood", "there"]), min_size=1, max_size=12)
@@ -51,7 +51,15 @@ def test_one_word_heard_as_two_is_not_a_missing_end() -> None:
     assert unheard_end("I will send the bill within a week", "I will send the bill with in a week") == 0
 
 
-def test_the_sentences_are_twenty_different_ones_without_a_number() -> None:
-    assert len(set(ENGLISH)) == 20
-    assert not [text for text in ENGLISH if any(character.isdigit() for character in text)]
-    assert all(len(plain_words(text)) > 3 for text in ENGLISH)
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es"])
+def test_the_sentences_are_twenty_different_ones_without_a_number(language: str) -> None:
+    sentences = sentences_in(language)
+    assert len(set(sentences)) == COUNT
+    assert not [text for text in sentences if any(character.isdigit() for character in text)]
+    assert all(len(plain_words(text)) > 3 for text in sentences)
+
+
+def test_a_voice_is_judged_in_its_own_language_and_else_in_english() -> None:
+    assert [language_of(own) for own in ("en", "en-GB", "de", "fr", "es", "ja", "und")] == [
+        *("en", "en", "de", "fr", "es", "en", "en")
+    ]

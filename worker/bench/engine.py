@@ -35,7 +35,7 @@ SIZES: tuple[Size, ...] = ("real", "small", "null")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one size of batch took. `cpu_s` is the whole process's, `cpu_ms` its share for one frame of one utterance."""
+    """What one size of batch took. `cpu_s` is the whole process's, `cpu_ms` its share of one frame of an utterance."""
 
     utterances: int
     timings: tuple[Timing, ...]

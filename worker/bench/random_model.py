@@ -1,6 +1,6 @@
 """VibeVoice with random weights as a back-end: the arithmetic and the memory of the real one, without a download.
 
-It speaks noise and never ends by itself. `null` is no model at all.
+It speaks noise within full scale and never ends by itself. `null` is no model at all.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from worker.bench.null_runner import NullRunner
 
 Size = Literal["real", "small", "null"]
 VOICE = "en-emma_woman"
+_LOUDNESS = 0.01  # random weights speak at up to 80 times full scale; clipped, every fault would be hidden
 _POSITIONS = (74, 251)  # base, TTS: as en-Emma's
 
 
@@ -51,6 +52,7 @@ def _open(size: Size, config: EngineConfig, rows: int) -> VibeVoiceBackend:
     try:
         resolved = resolve(config.device, config.dtype)
         network = random_weights(model, device=resolved.torch_device, dtype=resolved.torch_dtype)
+        network.decoder.head.weight.data.mul_(_LOUDNESS)
         voice = random_voice(model, *_POSITIONS, like=network.embed_tokens.weight)
         number_bytes = resolved.torch_dtype.itemsize
         sizes = fit(model, [VoiceLengths(*_POSITIONS, 1)], rows, number_bytes, free_bytes(resolved))

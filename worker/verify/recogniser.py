@@ -41,7 +41,9 @@ class Recogniser:
         return language == "en" or not self._english_only
 
     def hear(self, samples: Samples, rate_hz: int, language: str = "en") -> str:
-        """The words in a sound."""
+        """The words in a sound; none in no sound."""
+        if not samples.size:
+            return ""
         segments, _ = self._model.transcribe(
             resampled(samples, rate_hz, RATE_HZ), beam_size=5, language=language, condition_on_previous_text=False
         )

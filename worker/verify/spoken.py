@@ -47,9 +47,9 @@ class Spoken:
             file.writeframes(self.pcm)
 
 
-async def speak(client: EngineClient, text: str, *, voice: str, language: str | None, seed: int) -> Spoken:
-    """As fast as the engine can. Raises EngineFailed and EngineUnreachable."""
-    utterance = await client.say(voice=voice, klass="interactive", pace="fast", seed=seed, language=language)
+async def speak(client: EngineClient, text: str, *, voice: str, seed: int) -> Spoken:
+    """As fast as the engine can, in the voice's own language. Raises EngineFailed and EngineUnreachable."""
+    utterance = await client.say(voice=voice, klass="interactive", pace="fast", seed=seed)
     started_s = time.monotonic()
     utterance.feed(text)
     utterance.end()

@@ -16,7 +16,7 @@ from worker.settings import Settings
 from worker.verify.limits import Limits
 from worker.verify.recogniser import NoRecogniser, Recogniser
 from worker.verify.report import as_json, table
-from worker.verify.sentences import ENGLISH
+from worker.verify.sentences import COUNT, language_of, sentences_in
 from worker.verify.spoken import Spoken, speak
 from worker.verify.verdict import Sentence, Verdict, measure
 
@@ -38,7 +38,7 @@ class Plan:
     """What is done: `voices` empty is all of them; `recogniser` None where nobody listens to the words."""
 
     voices: tuple[str, ...]
-    sentences: tuple[str, ...]
+    sentences: int  # of each voice
     out: Path
     recogniser: Recogniser | None
 
@@ -47,7 +47,7 @@ def run(
     settings: Settings,
     *,
     voices: Sequence[str] = (),
-    sentences: int = len(ENGLISH),
+    sentences: int = COUNT,
     out: Path = OUT,
     json_path: Path | None = None,
     wer: bool = True,
@@ -57,7 +57,7 @@ def run(
     """Prints the report. 0: within all limits; 1: not, or the engine failed; 2: no such voice, or no recogniser."""
     limits = limits or Limits()
     try:
-        plan = Plan(tuple(voices), ENGLISH[:sentences], out, Recogniser(recogniser) if wer else None)
+        plan = Plan(tuple(voices), sentences, out, Recogniser(recogniser) if wer else None)
         engine, verdicts = asyncio.run(_verify(settings, plan))
     except (NoRecogniser, VoiceUnknown) as error:
         return _complain(error, WRONG_QUESTION)
@@ -69,7 +69,7 @@ def run(
     sys.stdout.write(_report(engine, verdicts, breaches, plan, limits))
     if json_path is not None:
         ear = plan.recogniser.name if plan.recogniser else None
-        report = as_json(verdicts, limits, engine=engine, recogniser=ear, sentences=len(plan.sentences))
+        report = as_json(verdicts, limits, engine=engine, recogniser=ear, sentences=plan.sentences)
         json_path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return BAD if breaches else GOOD
 
@@ -99,30 +99,43 @@ async def _judge(client: EngineClient, voice: Asked, plan: Plan) -> Verdict:
     """A sentence that fails is told in the verdict; an engine that is gone ends everything."""
     measured: list[Sentence] = []
     failures: list[str] = []
-    for number, text in enumerate(plan.sentences, 1):
+    language = language_of(voice.language)
+    for number, text in enumerate(sentences_in(language)[: plan.sentences], 1):
         try:
-            spoken = await speak(client, text, voice=voice.id, language=None, seed=number)
+            spoken = await speak(client, text, voice=voice.id, seed=number)
         except EngineFailed as error:
             failures.append(f"sentence {number} was not spoken: {error}")
             continue
         await asyncio.to_thread(spoken.write_wav, plan.out / voice.id / f"{number:02}.wav")
-        measured.append(measure(spoken, await _hear(plan.recogniser, voice, spoken)))
-        _progress(f"\r{voice.id}: {number} of {len(plan.sentences)}")
+        measured.append(measure(spoken, await _hear(plan.recogniser, voice, language, spoken)))
+        _progress(f"\r{voice.id}: {number} of {plan.sentences}")
     _progress("\r\x1b[K")
     return Verdict(voice.id, voice.language, tuple(measured), tuple(failures))
 
 
-async def _hear(recogniser: Recogniser | None, voice: Asked, spoken: Spoken) -> str | None:
-    """What was heard; the sentences are English, so no other voice is judged by its words."""
-    if recogniser is None or voice.language.partition("-")[0] != "en" or not spoken.pcm:
+async def _hear(recogniser: Recogniser | None, voice: Asked, language: str, spoken: Spoken) -> str | None:
+    """What was heard; None where nobody listens, or the voice speaks a language that is not its own."""
+    if recogniser is None or not _can_hear(recogniser, voice.language):
         return None
-    return await asyncio.to_thread(recogniser.hear, spoken.samples, spoken.rate_hz)
+    return await asyncio.to_thread(recogniser.hear, spoken.samples, spoken.rate_hz, language)
+
+
+def _can_hear(recogniser: Recogniser, voice_language: str) -> bool:
+    own = voice_language.partition("-")[0].lower()
+    return language_of(own) == own and recogniser.understands(own)
 
 
 def _report(engine: str, verdicts: Sequence[Verdict], breaches: Sequence[str], plan: Plan, limits: Limits) -> str:
     ear = f"heard by {plan.recogniser.name}" if plan.recogniser else "nobody checked the words"
-    lines = [f"{engine}: {len(plan.sentences)} sentences a voice, {ear}; the sound is in {plan.out}", ""]
+    lines = [f"{engine}: {plan.sentences} sentences a voice, {ear}; the sound is in {plan.out}", ""]
     lines += [table(verdicts, limits), ""]
+    unheard = [verdict.voice for verdict in verdicts if verdict.sentences and verdict.wer is None]
+    if plan.recogniser and unheard:
+        lines += [
+            f"Nobody checked the words of {', '.join(unheard)}: the recogniser understands English only "
+            "(--recogniser FOLDER names one that understands more), or there are no sentences in the voice's language.",
+            "",
+        ]
     lines += [f"- {breach}" for breach in breaches] or ["Within all limits."]
     return "\n".join(lines) + "\n"
 
