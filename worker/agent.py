@@ -135,7 +135,7 @@ class Call:
             turn_handling={
                 # Both are pinned: in dev mode the defaults send the caller's audio to LiveKit's cloud.
                 "turn_detection": inference.TurnDetector(version="v1-mini"),
-                "interruption": {"mode": "vad", "min_duration": 0.2, "false_interruption_timeout": 1.5},
+                "interruption": {"mode": "vad", "min_duration": 0.1, "false_interruption_timeout": 1.5},
                 "endpointing": {"min_delay": 0.5, "max_delay": 1.5},  # until the first words: _on_transcribed
                 "preemptive_generation": {
                     "enabled": True,

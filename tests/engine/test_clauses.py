@@ -39,13 +39,13 @@ def test_no_piece_is_longer_than_allowed(text: str) -> None:
         ("Sure. I can help.", "Sure."),
         ("Well, yes, I think so, and it is true.", "Well, yes, I think so,"),
         ("The capital of France is Paris, as you know.", "The capital of France is Paris,"),
-        ("one two three four five six seven eight nine ten", "one two three four five six seven eight"),
+        ("one two three four five six seven eight nine ten", "one two three four five six"),
         ("I would go to the market when it opens tomorrow", "I would go to the market"),
         ("It costs about a sum of 5 million dollars", "It costs about a sum"),
         ("He saw the man who was the very best there", "He saw the man"),
     ],
 )
-def test_the_first_piece_is_the_first_clause_of_four_to_eight_words(text: str, first: str) -> None:
+def test_the_first_piece_is_the_first_clause_of_four_to_six_words(text: str, first: str) -> None:
     assert texts(text)[0] == first
 
 

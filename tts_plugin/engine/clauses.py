@@ -1,6 +1,6 @@
 """When the embedded voice begins to speak: words in, pieces to say out. A piece is said in one breath.
 
-The first piece is the first clause of 4 to 8 words, so that speech starts early; later ones grow to whole sentences, so
+The first piece is the first clause of 4 to 6 words, so that speech starts early; later ones grow to whole sentences, so
 that it sounds well. Pure logic: knows no clock and no voice; whoever has a listener about to run dry calls `take_now`.
 """
 
@@ -24,7 +24,7 @@ class Limits:
     most: int
 
 
-FIRST = Limits(clause=4, most=8)
+FIRST = Limits(clause=4, most=6)
 LATER = Limits(clause=10, most=24)
 
 _CLOSING = "\"'”’)]»"
@@ -95,6 +95,8 @@ class Clauses:
             pieces.append(self._cut(len(self._words), "sentence"))
         elif word.pause == "clause" and len(self._words) >= self._limits.clause:
             pieces.append(self._cut(len(self._words), "clause"))
+        elif self._limits is FIRST and len(self._words) >= FIRST.clause and self._joins_on(word):
+            pieces.append(self._cut(len(self._words), "cut"))
         self._words.append(word)
         ending = _ending(word)
         if ending and self._may_end_at(word, ending):
@@ -102,6 +104,12 @@ class Clauses:
         elif len(self._words) >= self._limits.most:
             pieces.append(self._cut(self._best_cut(), "cut"))
         return pieces
+
+    def _joins_on(self, word: SpokenWord) -> bool:
+        """The early piece need not wait for more: a new group of words begins with `word`."""
+        return _ending(word) is None and _joins(
+            [*(_bare(w.text) for w in self._words), _bare(word.text)], len(self._words)
+        )
 
     def _may_end_at(self, word: SpokenWord, ending: Ending) -> bool:
         if ending == "clause":
