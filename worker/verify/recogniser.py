@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class Recogniser:
             raise NoRecogniser(f"{folder} is no Whisper model: faster-whisper wants a folder with a model.bin in it")
         from faster_whisper import WhisperModel
 
+        logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it tells of every sentence
         self._model: WhisperModel = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=2)
         self.name = folder.name if folder != _packaged_folder() else "whisper tiny.en"
         self._english_only = not self._model.model.is_multilingual
