@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -186,6 +187,27 @@ def test_cancel_says_done_at_once_and_the_slot_is_free_after_one_step(backend: V
     count = len(events.all)
     say(backend, "Next.").wait_done()
     assert len(events.all) == count, "something followed the end"
+
+
+def test_two_hundred_cancelled_at_any_moment_leave_nothing(backend: VibeVoiceBackend) -> None:
+    dice, pools = random.Random(4), (backend._runner._base.pool, backend._runner._tts.pool)
+    free = [pool.unpromised for pool in pools]
+    for _ in range(200):
+        events = Events()
+        try:
+            utterance = backend.admit(Say("u", klass=dice.choice(["call", "file"])), events)
+        except Refused:
+            until(lambda: backend.statistics().active < 4)
+            continue
+        utterance.feed(TEXT[: dice.randrange(len(TEXT))])
+        if dice.random() < 0.5:
+            utterance.end()
+        until(lambda: dice.random() < 0.3)
+        utterance.cancel()
+        assert isinstance(events.end, Done)
+    until(lambda: backend.statistics().active == 0)
+    assert [pool.unpromised for pool in pools] == free
+    say_to_the_end(backend, "And it still speaks.")
 
 
 def test_a_full_engine_refuses_files_first_and_then_calls(make_backend: MakeBackend) -> None:
