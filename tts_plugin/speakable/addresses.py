@@ -17,7 +17,7 @@ _EXTENSIONS = frozenset(
     "py js ts md txt json yaml yml toml csv pdf html css exe zip png jpg jpeg gif mp3 mp4 wav doc docx xls xlsx sh cpp"  # noqa: SIM905
     " rs go java xml sql log cfg ini env lock".split()
 )
-_SAID_AS_WORDS = frozenset("com org net gov info dev app tech cloud lock log env java go zip".split())  # noqa: SIM905
+_SAID_AS_WORDS = frozenset("com org net gov info dev app yaml json toml tech cloud lock log env java go zip".split())  # noqa: SIM905
 _HANDLE = re.compile(r"@([A-Za-z_][\w.]{0,40})")
 _HASHTAG = re.compile(r"#([^\W\d][\w-]{0,60})")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -76,6 +76,8 @@ def _part(text: str, is_last: bool, locale: Locale) -> str:
     lower = text.lower()
     if text.isalpha() and len(text) == 1:
         return text.upper()
+    if text.isupper() and len(text) > 4:
+        return plain(lower, locale)  # README
     if is_last and lower not in _SAID_AS_WORDS and (lower in _TOP_LEVEL or lower in _EXTENSIONS) and len(text) <= 4:
         return text.upper()
-    return plain(text, locale)
+    return plain(lower if lower in _SAID_AS_WORDS else text, locale)

@@ -236,7 +236,7 @@ ENGLISH = Locale(
         "f#": "F sharp",
         "&c.": "et cetera",
         "o'c": "o'clock",
-        "at&t": "A T and T",
+        "at&t": "A-T and T",
         "thx": "thanks",
         "mon.": "Monday",
         "tue.": "Tuesday",

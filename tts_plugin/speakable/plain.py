@@ -17,6 +17,8 @@ _CAMEL = re.compile(r"[a-z]{2,20}(?:[A-Z][a-z0-9]{1,20}){1,6}")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SERIAL = re.compile(r"(?=[A-Z0-9]{5,20}$)(?:[A-Z]+[0-9]+){2,}[A-Z]*|[0-9]+[A-Z]+[0-9]+[A-Z0-9]*")
 _JOINTS = frozenset("-_")
+_SPELLED = re.compile(r"[A-Z]+|[0-9]+")
+_A_NUMBER = re.compile(r"A[0-9]")
 _DROPPED = frozenset("*`~|[]{}\\^_™®‰")
 _ORDINAL_INSIDE = re.compile(r"\b([0-9]{1,6})(?:st|nd|rd|th)\b")
 _DECADE_INSIDE = re.compile(r"\b([0-9]{4})s\b")
@@ -43,7 +45,7 @@ def plain(core: str, locale: Locale) -> str:
         core = _ORDINAL_INSIDE.sub(lambda match: f" {locale.numbers.ordinal(match[1])} ", core)
         core = _DECADE_INSIDE.sub(lambda match: f" {decade(locale, match[1])} ", core)
     if _SERIAL.fullmatch(core):
-        return " ".join(locale.numbers.digits(char) if char.isdecimal() else char for char in core if char.isascii())
+        return " ".join(part if part.isalpha() else locale.numbers.digits(part) for part in _SPELLED.findall(core))
     core = _DASH_INSIDE.sub(lambda match: match.group() + " ", core)
     core = _CARET.sub(lambda match: _raised(match[1], locale), core)
     core = _POWERS.sub(lambda match: f" {locale.symbols.get(match.group(), '')} ", core)
@@ -53,7 +55,8 @@ def plain(core: str, locale: Locale) -> str:
         _part(part, parts[n - 1] if n else "", parts[n + 1] if n + 1 < len(parts) else "", locale)
         for n, part in enumerate(parts)
     ]
-    return " ".join("".join(said).split())
+    text = " ".join("".join(said).split())
+    return text.replace("A ", "A-", 1) if _A_NUMBER.match(core) else text  # A alone sounds like the article
 
 
 def _raised(power: str, locale: Locale) -> str:
