@@ -200,7 +200,7 @@ class EmbeddedUtterance:
 
     def _speak(self, voice: HibariVoice, piece: Piece) -> None:
         started = self._clock()
-        spoken = voice.speak(piece, self._rng, self._last_ending == "cut")
+        spoken = voice.speak(piece, self._rng, at_once=self._last_ending in (None, "cut"))
         self._compute_s += self._clock() - started
         pause = _PAUSE_SAMPLES[self._last_ending] if self._last_ending else 0
         self._last_ending = piece.ending

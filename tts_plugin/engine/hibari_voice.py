@@ -49,12 +49,12 @@ class HibariVoice:
         self._synthesise("Warm up, please. 12 Zorbleflux.", np.random.default_rng(0))
         self.load_s = time.perf_counter() - started
 
-    def speak(self, piece: Piece, rng: np.random.Generator, after_cut: bool = False) -> SpokenPiece:
-        """`after_cut`: the piece goes on where the last one was cut in mid-clause, so there is no breath before it.
+    def speak(self, piece: Piece, rng: np.random.Generator, at_once: bool = False) -> SpokenPiece:
+        """`at_once`: no breath before the piece: the listener waits, or it goes on where the last one was cut.
 
         Word times are in proportion to the number of phonemes of each word within the piece: hibari tells no more.
         """
-        lead = _CUT_LEAD_SAMPLES if after_cut else _LEAD_SAMPLES
+        lead = _CUT_LEAD_SAMPLES if at_once else _LEAD_SAMPLES
         tail = _CUT_TAIL_SAMPLES if piece.ending == "cut" else _TAIL_SAMPLES
         parts = [_trim(part, lead, tail) for part in self._synthesise(_with_ending(piece), rng)]
         audio = _join([part for part in parts if part.size])
