@@ -14,7 +14,8 @@ from pathlib import Path
 
 _START_S = 40.0
 _PROGRAM = """
-import os, sys
+import faulthandler, os, sys
+faulthandler.dump_traceback_later(30)  # into the log, which a test shows when the engine does not get ready
 from tts_plugin import server
 from tts_plugin.engine.config import EngineConfig
 config = EngineConfig(backend="embedded")
