@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_plugin.engine.utterance import CAP_LATENTS, CAP_LATENTS_PER_ID, Progress
+from tts_plugin.engine.utterance import CAP_LATENTS, CAP_LATENTS_PER_ID, SILENT_LATENTS, Progress
 
 
 def walk(progress: Progress, *, eos_at: int | None = None, most: int = 500) -> list[tuple[int, int, bool]]:
@@ -82,6 +82,22 @@ def test_speech_that_its_text_cannot_take_is_ended_and_named() -> None:
     progress = whole(7)
     assert len(walk(progress)) == CAP_LATENTS + 7 * CAP_LATENTS_PER_ID
     assert progress.end == "runaway"
+
+
+def test_speech_that_went_silent_after_its_text_was_read_is_ended() -> None:
+    progress = whole(5)
+    walk(progress, most=30)
+    progress.stop_if_silent(SILENT_LATENTS - 1)
+    assert progress.end is None
+    progress.stop_if_silent(SILENT_LATENTS)
+    assert progress.end == "silence"
+
+
+def test_silence_while_text_still_comes_is_a_pause() -> None:
+    progress = Progress(10, 8192)
+    progress.add(range(5))
+    progress.stop_if_silent(SILENT_LATENTS)
+    assert progress.end is None
 
 
 def test_the_cap_does_not_count_while_text_still_comes() -> None:

@@ -52,7 +52,7 @@ class Statistics(NamedTuple):
     last_step_age_s: float
     underruns_total: int = 0  # times a listener ran dry within an utterance, as far as the engine can tell
     starved_total: int = 0  # times a listener ran dry because no text came
-    runaway_total: int = 0  # utterances ended because they spoke longer than their text can take
+    runaway_total: int = 0  # utterances ended because they went on, speaking or silent, longer than their text can take
     pages: int = 0  # of the KV cache, of 64 positions each; 0: the back-end has none
     pages_free: int = 0  # that nobody has or was promised
     release_s_total: float = 0.0  # from the end of each utterance, cancelled or not, to its slot being free

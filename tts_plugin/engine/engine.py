@@ -75,7 +75,7 @@ class Engine:
         self.counts[outcome] += 1
         self.counts["underruns"] += utterance.underruns
         self.counts["starved"] += utterance.starved
-        self.counts["runaway"] += utterance.progress.end == "runaway"
+        self.counts["runaway"] += utterance.progress.end in ("runaway", "silence")
         self.audio_s += utterance.audio_s
         if utterance.slot not in self._running:
             self._release(utterance)

@@ -16,8 +16,9 @@ TEXT_WINDOW = 5  # token ids read at once
 SPEECH_WINDOW = 6  # latents made after each text window
 CAP_LATENTS = 38  # 5 s: what any text may take
 CAP_LATENTS_PER_ID = 4  # 0.53 s; speech takes about half of it
+SILENT_LATENTS = 23  # 3 s: no pause in speech is as long
 
-End = Literal["eos", "max_length", "runaway"]
+End = Literal["eos", "max_length", "runaway", "silence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,11 @@ class Progress:
             self.end = "max_length"
         elif self._cap and self._text_over and not self._ids and self.latents >= self.cap:
             self.end = "runaway"
+
+    def stop_if_silent(self, silent_latents: int) -> None:
+        """Ends what went silent after its text was read: the model forgot to say that it is done."""
+        if self.end is None and self._text_over and not self._ids and silent_latents >= SILENT_LATENTS:
+            self.end = "silence"
 
     @property
     def cap(self) -> int:

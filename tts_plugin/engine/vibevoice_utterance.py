@@ -29,6 +29,7 @@ Outcome = Literal["done", "cancelled", "failed"]
 
 _SILENCE_S = 0.1  # what a text without anything to say sounds like
 _READER_STALL_S = 60.0
+_SILENCE_PEAK = 0.003  # -50 dB: nobody hears it beside speech
 _FULL_SCALE = 32_767
 
 
@@ -85,6 +86,7 @@ class VibeVoiceUtterance:
         self._any_word = False
         self._pcm: NDArray[np.int16] = np.zeros(0, np.int16)  # made, not yet sent: one latent's at most
         self._made = 0  # samples, sent or not
+        self._silent = 0  # latents in a row
         self._runnable_since: float | None = None
         self._was_starving = False
         self._blocked_at: float | None = None
@@ -197,6 +199,8 @@ class VibeVoiceUtterance:
         if samples is not None:
             self._pcm = (np.clip(samples, -1.0, 1.0) * _FULL_SCALE).astype(np.int16)
             self._made += self._pcm.size
+            self._silent = 0 if np.abs(samples).max() > _SILENCE_PEAK else self._silent + 1
+            self.progress.stop_if_silent(self._silent)
             self._tell(self._words.passed(self._made / self._limits.rate_hz))
             self._note_dryness(now)
         self.tend(now)
