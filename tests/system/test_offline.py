@@ -20,7 +20,7 @@ NETWORK = (
 @pytest.fixture(scope="module")
 def offline_call(missing, livekit_server, tmp_path_factory) -> dict:
     """What happened in a call within a network namespace that leads nowhere."""
-    namespace = ["unshare", "--user", "--map-root-user", "--net"]
+    namespace = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         missing("unshare or ip (Debian: util-linux, iproute2)")
     if subprocess.run([*namespace, "true"], capture_output=True).returncode:
