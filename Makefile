@@ -3,9 +3,9 @@
 .DEFAULT_GOAL := help
 PYTHON ?=
 
-.PHONY: call test unit lint setup doctor lock clean help
+.PHONY: call test unit lint setup vibevoice doctor lock clean help
 
-call test unit lint setup doctor clean:
+call test unit lint setup vibevoice doctor clean:
 	@$(find_python); exec "$$python" -m worker.setup $@
 
 lock:
@@ -17,6 +17,7 @@ help:
 	@echo 'make unit      only the tests that start no servers'
 	@echo 'make lint      only lint, format, types and import rules'
 	@echo 'make setup     only set up'
+	@echo 'make vibevoice set up what VibeVoice needs as well: torch, 3 GB on Linux'
 	@echo 'make doctor    what is there, what is missing, and the command that mends it'
 	@echo 'make lock      compile requirements/*.txt again (UPGRADE=1: to the newest versions)'
 	@echo 'make clean     remove .venv, .tools and build'

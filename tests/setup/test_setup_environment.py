@@ -11,7 +11,7 @@ from worker.setup import environment, uv
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with an environment in it."""
     (tmp_path / "requirements").mkdir()
-    for name in ("call", "test", "llm"):
+    for name in ("call", "vibevoice", "test", "llm"):
         (tmp_path / "requirements" / f"{name}.txt").write_text(name)
     (tmp_path / "pyproject.toml").write_text("[project]")
     python = tmp_path / ".venv" / "bin" / "python"
@@ -84,3 +84,19 @@ def test_an_environment_of_another_python_does_not_fit(place: Path, monkeypatch:
 
     (place / ".venv" / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion_info = {platform.python_version()}\n")
     assert environment._fits()
+
+
+@pytest.mark.usefixtures("place")
+def test_vibevoices_environment_is_enough_for_a_call_but_not_for_the_tests(synced: list[str]) -> None:
+    environment.ensure("vibevoice", print)
+    assert not environment.ensure("call", print)
+    assert environment.ensure("test", print)
+    assert synced == ["vibevoice", "test"]
+
+
+@pytest.mark.usefixtures("place")
+def test_a_larger_environment_is_never_made_smaller(place: Path, synced: list[str]) -> None:
+    environment.ensure("vibevoice", print)
+    (place / "pyproject.toml").write_text("changed")
+    environment.ensure("call", print)
+    assert synced == ["vibevoice", "vibevoice"]

@@ -12,7 +12,9 @@ from tts_plugin.engine.model.config import WrongCheckpoint
 
 logger = logging.getLogger(__name__)
 
-_NO_TORCH = "VibeVoice needs torch, which is not installed: run pip install 'tts-ops[engine]'"
+_NO_TORCH = (
+    "VibeVoice needs torch, which is not installed: run make vibevoice (elsewhere: pip install 'tts-ops[engine]')"
+)
 
 
 class EngineError(RuntimeError):

@@ -61,8 +61,8 @@ def cache_place() -> Place:
     cache, voices = hub.hub_cache(), hub.voices_cache()
     if cache is None or voices is None:
         raise PullProblem(
-            "huggingface-hub is not installed, so there is no cache to fill: pip install 'tts-ops[engine]', "
-            "or name a folder with tts-ops pull --to FOLDER"
+            "huggingface-hub is not installed, so there is no cache to fill: make vibevoice (elsewhere: "
+            "pip install 'tts-ops[engine]'), or name a folder with tts-ops pull --to FOLDER"
         )
     return Place(
         hub.snapshot(cache, hub.MODEL, hub.MODEL_REVISION),

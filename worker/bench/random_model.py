@@ -37,7 +37,7 @@ def open_random(size: Size, config: EngineConfig, rows: int) -> RandomModel:
             return RandomModel(VibeVoiceBackend(runner, load_vocabulary(), config, rows=rows), runner)
         return RandomModel(_open(size, config, rows))
     except ImportError as error:
-        raise EngineError(f"{error}: run pip install 'tts-ops[engine]'") from error
+        raise EngineError(f"{error}: run make vibevoice (elsewhere: pip install 'tts-ops[engine]')") from error
 
 
 def _open(size: Size, config: EngineConfig, rows: int) -> VibeVoiceBackend:

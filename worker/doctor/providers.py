@@ -84,9 +84,21 @@ async def look_at_stt(settings: Settings) -> list[Finding]:
 
 def look_at_voice(settings: Settings) -> list[Finding]:
     if settings.tts_backend == "vibevoice" and not find_spec("torch"):
-        return [missing("chosen", "TTS_BACKEND=vibevoice needs torch", "pip install 'tts-ops[engine]', 3 GB on Linux")]
+        return [
+            missing(
+                "chosen",
+                "TTS_BACKEND=vibevoice needs torch",
+                "make vibevoice (elsewhere: pip install 'tts-ops[engine]'), 3 GB on Linux",
+            )
+        ]
     if settings.tts_backend == "embedded" or not find_spec("torch"):
-        return [note("chosen", "the embedded voice: clear but plain", "VibeVoice: pip install 'tts-ops[engine]'")]
+        return [
+            note(
+                "chosen",
+                "the embedded voice: clear but plain",
+                "VibeVoice: make vibevoice (elsewhere: pip install 'tts-ops[engine]')",
+            )
+        ]
     return [ok("chosen", f"TTS_BACKEND={settings.tts_backend}, {settings.tts_model_name} on {settings.tts_device}")]
 
 

@@ -1,6 +1,6 @@
 """The locked Python environment in `.venv`: made by uv from requirements/, and left alone while nothing changed.
 
-A stamp in `.venv` says from what it was made. "test" holds all of "call".
+A stamp in `.venv` says from what it was made. "test" holds all of "vibevoice", which holds all of "call".
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from worker.setup import uv
 from worker.setup.places import REQUIREMENTS, ROOT, VENV, VENV_PYTHON
 from worker.setup.process import Command, execute
 
-Kind = Literal["call", "test"]
+Kind = Literal["call", "vibevoice", "test"]
+_GROWING: tuple[Kind, ...] = ("call", "vibevoice", "test")
 STAMP = VENV / "tts-ops.stamp"
 # What an editable install copies or reads; the rest of the code is used in place.
 INSTALLED = ("pyproject.toml", "tts_plugin/_livekit_namespace.py", "tts_plugin/__init__.py")
 
 
 def is_current(kind: Kind) -> bool:
-    return VENV_PYTHON.exists() and _read(STAMP) in (stamp(kind), stamp("test"))
+    enough = _GROWING[_GROWING.index(kind) :]
+    return VENV_PYTHON.exists() and _read(STAMP) in map(stamp, enough)
 
 
 def ensure(kind: Kind, life: Callable[[str], None]) -> bool:
     """Bring `.venv` to the lock. Returns whether there was anything to do; raises Problem."""
     if is_current(kind):
         return False
-    if _read(STAMP).startswith("test "):
-        kind = "test"
+    kind = max((kind, *(k for k in _GROWING if _read(STAMP).startswith(f"{k} "))), key=_GROWING.index)
     program = uv.ensure(life)
     STAMP.unlink(missing_ok=True)
     if not _fits():

@@ -10,18 +10,22 @@ from worker.setup.places import REQUIREMENTS
 from worker.setup.process import execute
 from worker.setup.steps import Steps
 
-EXTRAS = {"call": ("worker", "embedded"), "test": ("worker", "embedded", "dev")}
+EXTRAS = {
+    "call": ("worker", "embedded"),
+    "vibevoice": ("worker", "embedded", "engine"),
+    "test": ("worker", "embedded", "dev"),
+}
 TOOLS = ("uv", "go", "node", "llm")
 OPTIONS = ("--quiet", "--universal", "--generate-hashes", "--python-version", "3.11", "--no-emit-index-url")
 
 
 def compile_all(*, upgrade: bool = False) -> None:
-    """Versions stay as they are unless `upgrade`. "call" comes first: "test" is held to its versions."""
+    """Versions stay as they are unless `upgrade`. "call" comes first: the others are held to its versions."""
     steps = Steps(len(EXTRAS) + len(TOOLS))
-    for name in ("call", "test"):
+    for name in EXTRAS:
         sources = ["pyproject.toml", "requirements/build.in"]
         options = [option for extra in EXTRAS[name] for option in ("--extra", extra)]
-        if name == "test":
+        if name != "call":
             options += ["-c", "requirements/call.txt"]
         _compile(name, [*sources, *options], steps, upgrade)
     for name in TOOLS:
