@@ -231,4 +231,6 @@ def _one_line(error: ValidationError) -> str:
     name = str(first["loc"][0]).upper() if first["loc"] else "the settings"
     secret = name.endswith(("_KEY", "_SECRET"))
     given = "(hidden)" if secret else repr(first.get("input"))[:80]
-    return f"{name} is {given}: {first['msg']}"
+    field = Settings.model_fields.get(name.lower())
+    meaning = f" ({field.description})" if field else ""
+    return f"{name} is {given}: {first['msg']}{meaning}"
