@@ -66,7 +66,7 @@ def run(config: EngineConfig, host: str, port: int) -> None:
 
     Raises EngineError when it cannot start, and when the back-end says that it can never speak again.
     """
-    listener = _bind(host, port)
+    listener = bind(host, port)
     backend = open_backend(config)
     try:
         serve(create_app(backend), listener, backend)
@@ -120,7 +120,8 @@ def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
     )
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, setting: str = "ENGINE_PORT") -> socket.socket:
+    """A listening socket, or EngineError naming the `setting` that mends it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -128,7 +129,7 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise EngineError(f"cannot listen on {host} port {port} ({error.strerror}): set HOST or ENGINE_PORT") from error
+        raise EngineError(f"cannot listen on {host} port {port} ({error.strerror}): set HOST or {setting}") from error
     return listener
 
 

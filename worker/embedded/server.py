@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from tts_plugin.engine.backend import Backend
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.create import EngineError, open_backend
 from tts_plugin.metrics import CONTENT_TYPE
-from tts_plugin.server import include_routes, serve
+from tts_plugin.server import bind, include_routes, serve
 from worker.embedded import chat
 from worker.embedded.listening import BUSY, Listening
 from worker.embedded.llm import LanguageModel, LanguageModelError
@@ -52,11 +51,10 @@ class Models:
 
 def run(settings: Settings) -> None:
     """Load, serve until SIGTERM or SIGINT, end within 2 s. SettingsError: a part is missing or the port taken."""
-    listener = _bind(settings.host, settings.models_port)
     try:
+        listener = bind(settings.host, settings.models_port, setting="MODELS_PORT")
         models = load(settings.engine)
     except (MoonshineError, LanguageModelError, EngineError) as error:
-        listener.close()
         raise SettingsError(str(error)) from None
     try:
         serve(create_app(models), listener)
@@ -128,18 +126,3 @@ def _warm(build: Callable[[], Any]) -> Any:
     model = build()
     model.warm()
     return model
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"cannot listen on {host} port {port} ({error.strerror}): set HOST or MODELS_PORT"
-        ) from None
-    listener.listen(256)
-    return listener
