@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the engine extra (torch) is not installed")
 
-FILES = ("test_speech.py", "test_cancel.py", "test_engine_loss.py")
+FILES = ("test_plugin_speech.py", "test_cancel.py", "test_engine_loss.py")
 LEFT_OUT = (
     "recogniser_understands",
     "hear_their_own_text",
