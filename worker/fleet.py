@@ -1,7 +1,8 @@
 """What a worker knows of its jobs: a unix socket that each job keeps open, and the table read by `GET /fleet`.
 
-End of file means the job is gone. A job that sends nothing for FROZEN_AFTER_S is frozen and is killed, unless this
-process itself was late (a machine that is too busy is no proof).
+End of file means the job is gone. A job that sends nothing for FROZEN_AFTER_S is frozen and is killed, unless its main
+thread still computes (then it is starved, and has until STARVED_AFTER_S) or this process itself was late: a machine
+that is too busy is no proof.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 CHECK_S = 0.25
 FROZEN_AFTER_S = 2.0
+STARVED_AFTER_S = 10.0
 LATE_S = 0.5
 LAST_TURNS = 20
 MAX_LINE_BYTES = 64 * 1024
@@ -38,6 +42,7 @@ class Job:
     room_sid: str
     pid: int
     ticked_at: float
+    stalled_cpu_s: float | None = None  # of its main thread, when its silence was last looked at
     last_turns: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LAST_TURNS))
 
     def as_dict(self, now: float) -> dict[str, Any]:
@@ -59,11 +64,13 @@ class Fleet:
         note: Note,
         clock: Callable[[], float] = time.monotonic,
         kill: Callable[[int, int], None] = os.kill,
+        cpu_s: Callable[[int], float | None] | None = None,
         frozen_after_s: float = FROZEN_AFTER_S,
     ) -> None:
         self._note = note
         self._clock = clock
         self._kill = kill
+        self._cpu_s = cpu_s or main_thread_cpu_s
         self._frozen_after_s = frozen_after_s
         self._jobs: dict[str, Job] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="tts-ops-")
@@ -111,7 +118,7 @@ class Fleet:
             job = Job(message["job_id"], message["room"], message["room_sid"], int(message["pid"]), now)
             self._jobs[job.job_id] = job
         elif job is not None:
-            job.ticked_at = now
+            job.ticked_at, job.stalled_cpu_s = now, None
             if message["type"] == "turn":
                 job.last_turns.append({k: message[k] for k in ("role", "text", "interrupted")})
             elif message["type"] == "note":
@@ -133,11 +140,36 @@ class Fleet:
     def kill_frozen(self, now: float) -> None:
         """Kill every job that has been silent for too long at time `now`."""
         for job in list(self._jobs.values()):
-            if now - job.ticked_at > self._frozen_after_s:
-                log.error("job %s gave no sign for %.1f s: killed", job.job_id, now - job.ticked_at)
-                del self._jobs[job.job_id]
-                self.killed_total += 1
-                try:
-                    self._kill(job.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    log.info("job %s was gone already", job.job_id)
+            silent_s = now - job.ticked_at
+            if silent_s > STARVED_AFTER_S or (silent_s > self._frozen_after_s and not self._computes(job)):
+                self._end(job, silent_s)
+
+    def _computes(self, job: Job) -> bool:
+        """Whether its main thread got on since the last look; the first look only takes the measure."""
+        before, job.stalled_cpu_s = job.stalled_cpu_s, self._cpu_s(job.pid)
+        if job.stalled_cpu_s is None:
+            return False
+        return before is None or job.stalled_cpu_s > before
+
+    def _end(self, job: Job, silent_s: float) -> None:
+        log.error("job %s gave no sign for %.1f s: killed", job.job_id, silent_s)
+        del self._jobs[job.job_id]
+        self.killed_total += 1
+        self._note("job_killed", {})
+        try:
+            self._kill(job.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            log.info("job %s was gone already", job.job_id)
+
+
+def main_thread_cpu_s(pid: int) -> float | None:
+    """CPU seconds of the main thread (of all threads where the system does not tell); None: no such process."""
+    try:
+        process = psutil.Process(pid)
+        for thread in process.threads():
+            if thread.id == pid:
+                return float(thread.user_time + thread.system_time)
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    except psutil.Error:
+        return None

@@ -24,7 +24,7 @@ class WorkerMetrics:
         )
         self._gone = Counter("voice_jobs_ended", "Jobs that ended, whatever the reason.", registry=self.registry)
         self.refused = Counter("voice_calls_refused", "Jobs refused for want of room.", registry=self.registry)
-        self.killed = Counter("voice_jobs_killed", "Jobs killed because they were frozen.", registry=self.registry)
+        self._killed = Counter("voice_jobs_killed", "Jobs killed because they were frozen.", registry=self.registry)
         self._turns = Counter("voice_turns", "Answers of the agent.", ["interrupted"], registry=self.registry)
         self._errors = Counter("voice_errors", "Errors within calls.", ["source"], registry=self.registry)
         self._stages = Histogram(
@@ -39,6 +39,8 @@ class WorkerMetrics:
         """An event that a job sent over the fleet channel."""
         if event == "job_gone":
             self._gone.inc()
+        elif event == "job_killed":
+            self._killed.inc()
         elif event == "turn":
             self._turns.labels(str(bool(values.pop("interrupted", False))).lower()).inc()
             for stage, seconds in values.items():

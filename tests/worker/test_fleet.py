@@ -1,9 +1,11 @@
 import asyncio
+import os
 import signal
+import subprocess
 
 import pytest
 
-from worker.fleet import Fleet
+from worker.fleet import Fleet, main_thread_cpu_s
 from worker.job_link import JobLink
 
 
@@ -86,7 +88,12 @@ async def test_a_job_that_ends_is_noted(link, notes):
 
 async def test_a_frozen_job_is_killed():
     clock, killed = Clock(), []
-    fleet = Fleet(note=lambda *_: None, clock=clock, kill=lambda pid, number: killed.append((pid, number)))
+    fleet = Fleet(
+        note=lambda *_: None,
+        clock=clock,
+        kill=lambda pid, number: killed.append((pid, number)),
+        cpu_s=lambda _: 1.0,
+    )
     await fleet.start()
     try:
         _, writer = await asyncio.open_unix_connection(str(fleet.path))
@@ -94,12 +101,50 @@ async def test_a_frozen_job_is_killed():
         await until(lambda: fleet.jobs(), "the job is in the table")
         fleet.kill_frozen(clock.now + 1.9)
         assert killed == []
-        fleet.kill_frozen(clock.now + 2.1)
+        fleet.kill_frozen(clock.now + 2.1)  # takes the measure of its main thread
+        assert killed == []
+        fleet.kill_frozen(clock.now + 2.4)
         assert killed == [(4242, signal.SIGKILL)]
         assert fleet.jobs() == []
         writer.close()
     finally:
         await fleet.aclose()
+
+
+async def test_a_starved_job_that_still_computes_has_ten_seconds():
+    clock, killed, used = Clock(), [], iter(range(100))
+    fleet = Fleet(
+        note=lambda *_: None,
+        clock=clock,
+        kill=lambda pid, number: killed.append(pid),
+        cpu_s=lambda _: float(next(used)),
+    )
+    await fleet.start()
+    try:
+        _, writer = await asyncio.open_unix_connection(str(fleet.path))
+        writer.write(b'{"type":"hello","job_id":"j","room":"r","room_sid":"s","pid":4242}\n')
+        await until(lambda: fleet.jobs(), "the job is in the table")
+        for silent_s in (2.1, 2.4, 5.0, 9.9):
+            fleet.kill_frozen(clock.now + silent_s)
+        assert killed == []
+        fleet.kill_frozen(clock.now + 10.1)
+        assert killed == [4242]
+        writer.close()
+    finally:
+        await fleet.aclose()
+
+
+def test_a_process_has_a_main_thread_that_computes():
+    before = main_thread_cpu_s(os.getpid())
+    assert before is not None
+    while main_thread_cpu_s(os.getpid()) == before:
+        sum(range(10_000))
+
+
+def test_a_process_that_is_gone_computes_nothing():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert main_thread_cpu_s(gone.pid) is None
 
 
 async def test_a_late_main_process_kills_nobody():

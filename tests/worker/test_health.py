@@ -26,6 +26,7 @@ async def get(state):
     admission = Admission(lambda: ["AJ_1"])
     admission.capacity = 3
     metrics = WorkerMetrics(admission)
+    metrics.note("job_killed", {})
     metrics.note("turn", {"interrupted": True, "speaking": 0.8})
     port = free_port()
     server = HealthServer(
@@ -69,5 +70,6 @@ async def test_metrics_count_calls_and_turns(get):
     _, body = await get("/metrics")
     assert "voice_calls_active 1.0" in body
     assert "voice_calls_capacity 3.0" in body
+    assert "voice_jobs_killed_total 1.0" in body
     assert 'voice_turns_total{interrupted="true"} 1.0' in body
     assert 'voice_turn_seconds_count{stage="speaking"} 1.0' in body
