@@ -15,6 +15,7 @@ SECRETS = [
     "jane.doe@example.org",
     "+1 555 010 01234",
     "+15550100123",
+    "555.010.01234",
 ]
 
 
@@ -24,7 +25,8 @@ def test_a_secret_is_redacted(secret):
 
 
 @pytest.mark.parametrize(
-    "line", ["job AJ_5xY took 0.532 s", "on 127.0.0.1:8080", "3 of 4 calls", "2026-11-24 23:20:01"]
+    "line",
+    ["job AJ_5xY took 0.532 s", "delay 0.1234567890123", "on 127.0.0.1:8080", "3 of 4 calls", "2026-11-24 23:20:01"],
 )
 def test_ordinary_lines_stay_as_they_are(line):
     assert redact(line) == line
