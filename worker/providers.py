@@ -114,7 +114,7 @@ _NOTES: dict[Literal["stt", "llm", "voice"], str] = {
     "llm": "The embedded language model is tiny: it keeps a call going but invents facts. "
     "Set ANTHROPIC_API_KEY, OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own.",
     "voice": "The embedded voice is clear but plain. "
-    "VibeVoice (TTS_BACKEND=vibevoice, wants a GPU) is not in this build yet.",
+    "VibeVoice wants a GPU: make vibevoice, tts-ops pull, then TTS_BACKEND=vibevoice.",
 }
 
 
