@@ -33,6 +33,7 @@ from livekit.agents import (
     room_io,
 )
 from livekit.agents.voice.agent_session import SessionConnectOptions
+from livekit.agents.voice.turn import EndpointingOptions
 from livekit.plugins import silero
 
 from tts_plugin import plugin as vibevoice
@@ -141,7 +142,7 @@ class Call:
                 # Both are pinned: in dev mode the defaults send the caller's audio to LiveKit's cloud.
                 "turn_detection": inference.TurnDetector(version="v1-mini"),
                 "interruption": {"mode": "vad", "min_duration": 0.1, "false_interruption_timeout": 1.5},
-                "endpointing": {"min_delay": 0.5, "max_delay": 1.5},  # until the first words: _on_transcribed
+                "endpointing": _endpointing(turn_taking.OTHER_LANGUAGES),  # until the first words: _on_transcribed
                 "preemptive_generation": {
                     "enabled": True,
                     "preemptive_tts": True,
@@ -182,7 +183,7 @@ class Call:
 
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         wait = turn_taking.delays(event.transcript, self._file.language)
-        self._session.update_options(endpointing_opts={"min_delay": wait.min_s, "max_delay": wait.max_s})
+        self._session.update_options(endpointing_opts=_endpointing(wait))
         if not event.is_final:
             coming = self._agent.chat_ctx.copy()
             coming.add_message(role="user", content=event.transcript)
@@ -291,3 +292,7 @@ class VoiceAgent(Agent):
                     self._turns.stamp(name, time.time())
                     first = False
                 yield item
+
+
+def _endpointing(wait: turn_taking.Delays) -> EndpointingOptions:
+    return {"min_delay": wait.min_s, "max_delay": wait.max_s}
