@@ -15,7 +15,7 @@ from livekit.agents import AgentServer, JobRequest
 
 from worker import agent_file
 from worker.admission import Admission, capacity
-from worker.agent import answer_call, prepare_process
+from worker.call import answer_call, prepare_process
 from worker.fleet import Fleet
 from worker.health import HealthServer, WorkerState
 from worker.metrics import WorkerMetrics
@@ -87,7 +87,7 @@ class Worker:
             load_fnc=lambda: self._admission.load,
             load_threshold=math.inf,  # LiveKit's own estimate refuses bursts; admission is exact
             setup_fnc=prepare_process,
-            preload_modules=["worker.agent"],
+            preload_modules=["worker.call"],
             num_idle_processes=max(1, min(self._admission.capacity, MAX_IDLE_PROCESSES)),
             initialize_process_timeout=60.0,
             drain_timeout=settings.drain_timeout,

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     tts_lead_s: float = Field(
         3.0, ge=0.2, le=60, allow_inf_nan=False, description="How far VibeVoice may speak ahead of its listener."
     )
+    ttfa_target: float = Field(
+        0.25,
+        gt=0,
+        le=10,
+        allow_inf_nan=False,
+        description="Seconds from text to first sound that VibeVoice's capacity is calibrated for.",
+    )
     # Language model
     llm_provider: LlmChoice = Field(
         "auto", description="auto: anthropic or openai by key, else local by OPENAI_BASE_URL, else embedded."
@@ -76,6 +83,11 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(None, description="Key of OpenAI's API, or of a compatible server.")
     openai_base_url: str | None = Field(
         None, pattern=r"^https?://", description="Any OpenAI-compatible server (vLLM, Ollama, …)."
+    )
+    llm_fallback: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Language models to go on with when the first fails, in this order, separated by commas: "
+        "a provider, or provider:model.",
     )
     # Recogniser
     stt_provider: SttProvider = Field(
@@ -112,6 +124,44 @@ class Settings(BaseSettings):
         le=86_400,
         description="How long a stopping worker lets its calls go on, seconds; not less than MAX_CALL_S.",
     )
+    # Deadlines within a call
+    llm_timeout_s: float = Field(
+        4.0, gt=0, le=600, description="Deadline for the language model's first words, seconds."
+    )
+    llm_stall_s: float = Field(
+        3.0, gt=0, le=600, description="Longest silence within a language model's answer, seconds."
+    )
+    tool_timeout_s: float = Field(10.0, gt=0, le=600, description="Deadline of one tool call, seconds.")
+    stt_final_timeout_s: float = Field(
+        2.0, gt=0, le=60, description="How long a turn waits for the recogniser's final words, seconds."
+    )
+    first_audio_timeout_s: float = Field(
+        1.5,
+        gt=0,
+        le=60,
+        description="How long an engine may take to its first sound before the next one speaks, seconds.",
+    )
+    close_timeout_s: float = Field(10.0, gt=0, le=60, description="How long the end of a call may take, seconds.")
+    filler_after_s: float = Field(
+        2.0, gt=0, le=60, description="Silence in the agent's turn after which it says that it is still there, seconds."
+    )
+    filler_every_s: float = Field(2.5, gt=0, le=60, description="Silence between two such words, seconds.")
+    max_turn_chars: int = Field(2_000, ge=1, le=100_000, description="Longest text that a caller may type in one turn.")
+    # The fleet
+    redis_url: SecretStr | None = Field(
+        None, description="Redis that several watchers or services share, redis://host:port; empty: none."
+    )
+    fleet_key: SecretStr | None = Field(
+        None,
+        description="What a worker's /fleet asks for as a bearer token from other machines; empty: it answers none.",
+    )
+    watch_rooms: bool = Field(True, description="Whether `tts-ops serve` sees to it that every room has its agent.")
+    agent_wait_s: float = Field(
+        3.0, ge=0.5, le=60, description="How long a caller waits for an agent before another one is sent for, seconds."
+    )
+    job_memory_limit_mb: int = Field(
+        1024, ge=0, le=1_000_000, description="Memory of one call's process beyond which it is ended, MiB; 0: no limit."
+    )
     # Where things listen and are reached
     host: str = Field("127.0.0.1", description="Address that our servers bind to.")
     engine_port: Port = Field(8001, description="Port of `tts-ops engine`.")
@@ -123,6 +173,10 @@ class Settings(BaseSettings):
     worker_health_port: Port = Field(8081, description="Port of LiveKit's own health route in the worker.")
     engine_url: str | None = Field(
         None, pattern=r"^https?://", description="Engine as its clients reach it; empty: HOST and ENGINE_PORT."
+    )
+    engine_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Engines as their clients reach them, by comma, the preferred one first; empty: ENGINE_URL.",
     )
     models_url: str | None = Field(
         None,
@@ -137,9 +191,6 @@ class Settings(BaseSettings):
     )
     # HTTP
     synthesize_max_chars: int = Field(20_000, ge=1, le=1_000_000, description="Longest text of one /synthesize.")
-    llm_timeout_s: float = Field(
-        4.0, gt=0, le=600, description="Deadline for the language model's first words, seconds."
-    )
     # Logs
     log_level: LogLevel = Field("INFO", description="Logging verbosity.")
     log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
@@ -155,7 +206,7 @@ class Settings(BaseSettings):
     def _auto_is_none(cls, value: object) -> object:
         return None if isinstance(value, str) and value.lower() == "auto" else value
 
-    @field_validator("worker_urls", mode="before")
+    @field_validator("worker_urls", "engine_urls", "llm_fallback", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(u.strip().rstrip("/") for u in value.split(",") if u.strip()) if isinstance(value, str) else value
@@ -188,6 +239,7 @@ class Settings(BaseSettings):
             solver_steps=self.tts_solver_steps,
             cfg_scale=self.tts_cfg_scale,
             lead_s=self.tts_lead_s,
+            ttfa_target_s=self.ttfa_target,
             max_text_chars=max(EngineConfig().max_text_chars, self.synthesize_max_chars),
         )
 
@@ -208,7 +260,13 @@ class Settings(BaseSettings):
 
     @property
     def engine_address(self) -> str:
-        return (self.engine_url or f"http://{self.host}:{self.engine_port}").rstrip("/")
+        """The preferred engine."""
+        return self.engine_addresses[0]
+
+    @property
+    def engine_addresses(self) -> tuple[str, ...]:
+        one = (self.engine_url or f"http://{self.host}:{self.engine_port}").rstrip("/")
+        return self.engine_urls or (one,)
 
     @property
     def models_address(self) -> str:

@@ -97,18 +97,18 @@ async def test_the_transcript_and_the_history_are_what_was_said(session: AgentSe
 
 
 async def test_after_an_interruption_the_history_holds_what_was_heard(
-    session: AgentSession, voice: vibevoice.TTS, player: Player
+    session: AgentSession, voice: vibevoice.TTS, player: Player, page: Page
 ) -> None:
     words = (await hear_text(voice, TEXT)).words
     speech = session.say(TEXT)
-    await asyncio.wait_for(player.started.wait(), 10)
-    while player.position_s < 2.5:
-        await asyncio.sleep(0.02)
-    heard_s = player.position_s
+    async with asyncio.timeout(10):
+        while len(page.text.split()) < 8:  # LiveKit writes each word when it is heard; a busy machine writes late
+            await asyncio.sleep(0.01)
+    written, heard_s = len(page.text.split()), player.position_s
     await session.interrupt()
     await asyncio.wait_for(speech.wait_for_playout(), 5)
     (said,) = [item for item in session.history.items if item.type == "message"]
     assert said.interrupted
     assert TEXT.startswith(said.text_content)
-    true_count = sum(word.start_time <= heard_s for word in words)
-    assert abs(len(said.text_content.split()) - true_count) <= 1
+    begun = sum(word.start_time <= heard_s for word in words)
+    assert written - 1 <= len(said.text_content.split()) <= begun + 1

@@ -27,3 +27,4 @@ class EngineConfig:
     solver_steps: int = 5
     cfg_scale: float = 1.5
     lead_s: float = 3.0  # as ahead_s: speech takes more computing here, and a barge-in wastes what lies ahead
+    ttfa_target_s: float = 0.25  # what the capacity is calibrated for

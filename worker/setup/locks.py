@@ -13,6 +13,7 @@ from worker.setup.steps import Steps
 EXTRAS = {
     "call": ("worker", "embedded"),
     "vibevoice": ("worker", "embedded", "engine"),
+    "cpu": ("worker", "embedded", "cpu"),
     "test": ("worker", "embedded", "dev"),
 }
 TOOLS = ("uv", "go", "node", "llm")
