@@ -7,7 +7,6 @@ Nothing is allocated after the start. Which page is whose is counted in pages.py
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,44 +14,8 @@ from torch.nn import functional
 
 from tts_plugin.engine.model.config import LanguageConfig
 from tts_plugin.engine.model.voice import Prefix
-from tts_plugin.engine.pages import PAGE, PagePool, pages_for
-
-VOICES = -1  # owner of the pages that voices are in
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPrefix:
-    """A voice's pages: all but the last are full and shared, the last is a model to copy when it is partial."""
-
-    pages: tuple[int, ...]
-    positions: int
-
-    @property
-    def shared(self) -> tuple[int, ...]:
-        return self.pages[: self.positions // PAGE]
-
-    @property
-    def partial(self) -> int | None:
-        return self.pages[-1] if self.positions % PAGE else None
-
-
-@dataclass(slots=True)
-class Track:
-    """The pages of one branch of one utterance, in the order of its positions."""
-
-    owner: int
-    pages: list[int]
-    shared: int  # the first so many belong to the voice
-    own: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Positions [start, start + count) of a track, that a pass computes."""
-
-    track: Track
-    start: int
-    count: int
+from tts_plugin.engine.pages import PAGE, PagePool
+from tts_plugin.engine.tracks import Span, StoredPrefix, Track, close, grow, opened, stored
 
 
 class PagedCache:
@@ -65,41 +28,32 @@ class PagedCache:
 
     def store(self, prefix: Prefix) -> StoredPrefix:
         """Keeps a voice's prefix for ever. Raises OutOfPages."""
-        pages = [self.pool.take(VOICES) for _ in range(pages_for(prefix.positions))]
-        for n, page in enumerate(pages):
+        kept = stored(self.pool, prefix.positions)
+        for n, page in enumerate(kept.pages):
             part = slice(n * PAGE, min((n + 1) * PAGE, prefix.positions))
             length = part.stop - part.start
             self.keys[:, page, :length] = prefix.keys[:, :, part].transpose(1, 2)
             self.values[:, page, :length] = prefix.values[:, :, part].transpose(1, 2)
-        return StoredPrefix(tuple(pages), prefix.positions)
+        return kept
 
     def open(self, owner: int, prefix: StoredPrefix) -> Track:
         """A new track that begins with a voice. Raises OutOfPages."""
-        track = Track(owner, list(prefix.shared), len(prefix.shared))
-        if prefix.partial is not None:
-            page = self._extend(track)
-            self.keys[:, page] = self.keys[:, prefix.partial]
-            self.values[:, page] = self.values[:, prefix.partial]
-        return track
+        return opened(self.pool, owner, prefix, self._copy)
 
     def grow(self, track: Track, positions: int) -> None:
         """Takes the pages for so many positions. Raises OutOfPages; what was taken until then stays the track's."""
-        while len(track.pages) * PAGE < positions:
-            self._extend(track)
+        grow(self.pool, track, positions)
 
     def close(self, track: Track) -> None:
-        self.pool.give_back(track.owner, track.own)
-        track.own, track.pages = [], []
+        close(self.pool, track)
 
     def at(self, groups: Sequence[Sequence[Span]]) -> PagedAttention:
         """The coming pass: its tokens are all positions of the first group's spans, then the second's, …"""
         return PagedAttention(self, [group for group in groups if group])
 
-    def _extend(self, track: Track) -> int:
-        page = self.pool.take(track.owner)
-        track.pages.append(page)
-        track.own.append(page)
-        return page
+    def _copy(self, source: int, target: int) -> None:
+        self.keys[:, target] = self.keys[:, source]
+        self.values[:, target] = self.values[:, source]
 
 
 class PagedAttention:
@@ -131,7 +85,7 @@ class _Group:
 
     def __init__(self, spans: Sequence[Span], first: int, device: torch.device) -> None:
         longest = max(span.count for span in spans)
-        depth = max(pages_for(span.start + span.count) for span in spans)
+        depth = max(span.depth for span in spans)
         table, tokens, positions, back = [], [], [], []
         for row, span in enumerate(spans):
             pages = span.track.pages[:depth]

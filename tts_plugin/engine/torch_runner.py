@@ -8,41 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tts_plugin.engine.kv_cache import PagedCache, Span, StoredPrefix, Track
+from tts_plugin.engine.kv_cache import PagedCache
 from tts_plugin.engine.model.config import SAMPLE_RATE_HZ
 from tts_plugin.engine.model.dpm_solver import Schedule, sample
 from tts_plugin.engine.model.network import Network
 from tts_plugin.engine.model.voice import Voice
 from tts_plugin.engine.noise import normal
 from tts_plugin.engine.pages import OutOfPages
+from tts_plugin.engine.plan import Plan, Seat, StoredVoice
 from tts_plugin.engine.runner import DeviceLost, Made, Opening, OutOfMemory, Row, Samples
 from tts_plugin.engine.sizes import Sizes
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredVoice:
-    base: StoredPrefix
-    tts: StoredPrefix
-    negative: StoredPrefix
-    negative_hidden: Tensor  # [hidden]
-
-
-@dataclass(slots=True)
-class _Seat:
-    """One utterance's state that is not a row of a tensor."""
-
-    opening: Opening
-    voice: _StoredVoice
-    base: Track
-    tts: Track
-    negative: Track
-    base_length: int
-    length: int  # TTS positions: voice, text, latents
 
 
 class TorchRunner:
@@ -62,7 +41,8 @@ class TorchRunner:
             self._latents = torch.zeros(sizes.slots, config.latent, device=network.device)  # [slots, latent] float32
             self._decoder_state = network.decoder.initial_state(sizes.slots)
             self._voices = self._store(voices)
-        self._seats: dict[int, _Seat] = {}
+            self._negative_hidden = {name: voice.negative_hidden for name, voice in voices.items()}  # [hidden]
+        self._seats: dict[int, Seat] = {}
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -93,7 +73,7 @@ class TorchRunner:
         voice = self._voices[opening.voice]
         base, tts = self._base.open(slot, voice.base), self._tts.open(slot, voice.tts)
         negative = self._tts.open(slot, voice.negative)
-        self._seats[slot] = _Seat(opening, voice, base, tts, negative, voice.base.positions, voice.tts.positions)
+        self._seats[slot] = Seat(opening, voice, base, tts, negative, voice.base.positions, voice.tts.positions)
         for part in self._decoder_state:
             part[slot] = 0
 
@@ -114,7 +94,7 @@ class TorchRunner:
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[Made]:
         with _torch_errors():
-            plan = _Plan(rows, [self._seats[row.slot] for row in rows])
+            plan = Plan(rows, [self._seats[row.slot] for row in rows])
             conditions, ended = self._hear(plan)
             speakers = [n for n, row in enumerate(rows) if row.work.speak and not ended[n]]
             audio = self._speak([rows[n] for n in speakers], conditions[speakers]) if speakers else ()
@@ -122,14 +102,13 @@ class TorchRunner:
         for n, samples in zip(speakers, audio, strict=True):
             made[n] = Made(samples, False)
         for row, seat in zip(rows, plan.seats, strict=True):
-            seat.base_length += len(row.work.text)
-            seat.length += row.work.feed_back + len(row.work.text)
+            seat.advance(row)
         return made
 
-    def _hear(self, plan: _Plan) -> tuple[Tensor, list[bool]]:
+    def _hear(self, plan: Plan) -> tuple[Tensor, list[bool]]:
         """Latents and text windows go through the TTS model: conditions [rows, 2, hidden], and which rows are done."""
         network, rows = self._network, len(plan.rows)
-        silent = torch.stack([seat.voice.negative_hidden for seat in plan.seats])  # [rows, hidden]
+        silent = torch.stack([self._negative_hidden[seat.opening.voice] for seat in plan.seats])  # [rows, hidden]
         attention = self._tts.at(plan.groups)
         hidden = network.tts_model(self._embed(plan), attention.positions, attention)[:, 0]  # [tokens, hidden]
         hidden = torch.cat((hidden, silent))
@@ -140,7 +119,7 @@ class TorchRunner:
         logits = network.eos(hidden[[plan.heard.get(n, 0) for n in range(rows)]]).tolist()
         return conditions, [n in plan.heard and logit > 0 for n, logit in enumerate(logits)]
 
-    def _embed(self, plan: _Plan) -> Tensor:
+    def _embed(self, plan: Plan) -> Tensor:
         """[tokens, 1, hidden]: what the TTS model hears, in the order of the plan's groups."""
         places, network = {n: place for place, n in enumerate(plan.backs)}, self._network
         pieces, order = [], list[int]()
@@ -156,7 +135,7 @@ class TorchRunner:
             read_at += len(plan.rows[n].work.text)
         return torch.cat(pieces)[order][:, None]
 
-    def _read(self, plan: _Plan) -> Tensor:
+    def _read(self, plan: Plan) -> Tensor:
         """The base model reads the text windows: [ids of all windows, hidden]."""
         ids = [id for n in plan.reads for id in plan.rows[n].work.text]
         attention = self._base.at([[plan.base_span(n) for n in plan.reads]])
@@ -197,54 +176,15 @@ class TorchRunner:
                 drawn[place] = opening.noise(latent)
         return drawn
 
-    def _store(self, voices: Mapping[str, Voice]) -> dict[str, _StoredVoice]:
+    def _store(self, voices: Mapping[str, Voice]) -> dict[str, StoredVoice]:
         return {
-            name: _StoredVoice(
+            name: StoredVoice(
                 self._base.store(voice.base),
                 self._tts.store(voice.tts),
                 self._tts.store(voice.negative),
-                voice.negative_hidden,
             )
             for name, voice in voices.items()
         }
-
-
-class _Plan:
-    """Which token of the pass is whose. Order: latents alone, the negative branch, text windows (a latent first)."""
-
-    def __init__(self, rows: Sequence[Row], seats: Sequence[_Seat]) -> None:
-        self.rows, self.seats = rows, seats
-        self.backs = [n for n, row in enumerate(rows) if row.work.feed_back]
-        self.reads = [n for n, row in enumerate(rows) if row.work.text]
-        self.alone = [n for n in self.backs if not rows[n].work.text]
-        self.groups = (
-            [self._positive(n) for n in self.alone],
-            [self._negative(n) for n in self.backs],
-            [self._positive(n) for n in self.reads],
-        )
-        self.last: dict[int, int] = {}  # row → its last token
-        self.heard: dict[int, int] = {}  # row → the token of its latent
-        self.negative: dict[int, int] = {}
-        first = 0
-        for n, span in zip((*self.alone, *self.reads), (*self.groups[0], *self.groups[2]), strict=True):
-            if self.reads and n == self.reads[0]:
-                first += len(self.backs)
-            if rows[n].work.feed_back:
-                self.heard[n] = first
-            first += span.count
-            self.last[n] = first - 1
-        self.negative = {n: len(self.alone) + place for place, n in enumerate(self.backs)}
-
-    def base_span(self, n: int) -> Span:
-        return Span(self.seats[n].base, self.seats[n].base_length, len(self.rows[n].work.text))
-
-    def _positive(self, n: int) -> Span:
-        work = self.rows[n].work
-        return Span(self.seats[n].tts, self.seats[n].length, work.feed_back + len(work.text))
-
-    def _negative(self, n: int) -> Span:
-        seat = self.seats[n]
-        return Span(seat.negative, seat.voice.negative.positions + self.rows[n].work.latent - 1, 1)
 
 
 @contextmanager
