@@ -11,7 +11,8 @@ BLOCK = 32
 def quantised(weight: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """weight [out, in] → numbers [out, blocks, bytes of a block] and scales [out, blocks].
 
-    Numbers of 8 bits are around 128, of 4 around 8 and two to a byte. The number that is largest in its block becomes the end of the range exactly.
+    Numbers of 8 bits are around 128, of 4 around 8 and two to a byte. The number that is largest in its block becomes
+    the end of the range exactly.
     """
     outputs, inputs = weight.shape
     if inputs % BLOCK:
