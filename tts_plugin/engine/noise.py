@@ -18,6 +18,8 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _SEED_BITS = (1 << 64) - 1
 
+Words = NDArray[np.uint64]
+
 
 def normal(seeds: Sequence[int], latents: Sequence[int], steps: int, width: int) -> NDArray[np.float32]:
     """[rows, steps, width] of the normal distribution; row r is addressed by seeds[r] (64 bits count) and latents[r].
@@ -29,23 +31,44 @@ def normal(seeds: Sequence[int], latents: Sequence[int], steps: int, width: int)
     shape = (rows, steps, blocks)
     counter = (
         np.broadcast_to(np.arange(blocks, dtype=np.uint64), shape),
-        np.broadcast_to(np.arange(steps, dtype=np.uint64)[:, None], shape),
-        np.broadcast_to(np.array(latents, dtype=np.uint64).reshape(rows, 1, 1), shape),
-        np.zeros(shape, dtype=np.uint64),
+        np.arange(steps, dtype=np.uint64)[:, None],
+        np.array(latents, dtype=np.uint64).reshape(rows, 1, 1),
+        np.zeros((), dtype=np.uint64),
     )
-    words = philox(counter, (keys & _LOW, keys >> _HALF))  # [4, rows, steps, blocks]
-    uniform = (words + 0.5) * 2.0**-32  # never 0, never 1
-    radius = np.sqrt(-2.0 * np.log(uniform[:2]))
-    angle = 2.0 * np.pi * uniform[2:]
-    pairs = np.concatenate((radius * np.cos(angle), radius * np.sin(angle)))
-    return np.moveaxis(pairs, 0, -1).reshape(rows, steps, -1)[..., :width].astype(np.float32)
+    uniform = philox(counter, (keys & _LOW, keys >> _HALF)).astype(np.float64)  # [4, rows, steps, blocks]
+    uniform += 0.5
+    uniform *= 2.0**-32  # never 0, never 1
+    radius, angle = uniform[:2], uniform[2:]
+    np.log(radius, out=radius)
+    radius *= -2.0
+    np.sqrt(radius, out=radius)
+    angle *= 2.0 * np.pi
+    pairs = np.empty((*shape, 4), np.float32)
+    np.multiply(radius, np.cos(angle), out=np.moveaxis(pairs[..., :2], -1, 0), casting="same_kind")
+    np.multiply(radius, np.sin(angle), out=np.moveaxis(pairs[..., 2:], -1, 0), casting="same_kind")
+    return pairs.reshape(rows, steps, -1)[..., :width]
 
 
-def philox(counter: Sequence[NDArray[np.uint64]], key: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """Four words of 32 bits (in 64) for a counter of four and a key of two, element by element: [4, …]."""
-    (a, b, c, d), (k0, k1) = counter, key
+def philox(counter: Sequence[Words], key: Sequence[Words]) -> Words:
+    """Four words of 32 bits (in 64) for a counter of four and a key of two, element by element: [4, …].
+
+    All in place: allocating would take as long as computing.
+    """
+    words = np.stack(np.broadcast_arrays(*counter))
+    a, b, c, d = words
+    (k0, k1), left, right = key, np.empty_like(a), np.empty_like(a)
     for _ in range(ROUNDS):
-        left, right = _MULTIPLIERS[0] * a, _MULTIPLIERS[1] * c
-        a, b, c, d = (right >> _HALF) ^ b ^ k0, right & _LOW, (left >> _HALF) ^ d ^ k1, left & _LOW
+        np.multiply(a, _MULTIPLIERS[0], out=left)
+        np.multiply(c, _MULTIPLIERS[1], out=right)
+        _mix(right, b, k0, out=a)
+        _mix(left, d, k1, out=c)
+        np.bitwise_and(right, _LOW, out=b)
+        np.bitwise_and(left, _LOW, out=d)
         k0, k1 = (k0 + np.uint64(_WEYL[0])) & _LOW, (k1 + np.uint64(_WEYL[1])) & _LOW
-    return np.stack((a, b, c, d))
+    return words
+
+
+def _mix(product: Words, word: Words, key: Words, *, out: Words) -> None:
+    np.right_shift(product, _HALF, out=out)
+    np.bitwise_xor(out, word, out=out)
+    np.bitwise_xor(out, key, out=out)
