@@ -21,6 +21,7 @@ RESERVED_S = 15.0
 
 logger = logging.getLogger(__name__)
 Refusal = Literal["no_agents", "at_capacity"]
+Listener = Callable[[str, dict[str, Any] | Exception], None]  # a worker's URL; its /fleet, or why there was none
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class FleetView:
         self._copies: dict[str, WorkerCopy] = {}
         self._reserved: dict[str, float] = {}  # room -> until; bounded by the fleet's capacity
         self._task: asyncio.Task[None] | None = None
+        self._session: aiohttp.ClientSession | None = None
         self.polled = asyncio.Event()
+        self.on_answer: Listener | None = None  # the watcher's ear
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._poll_for_ever(), name="fleet-view")
@@ -92,6 +95,11 @@ class FleetView:
         await asyncio.gather(*(self._ask(session, url) for url in self._urls))
         self.polled.set()
 
+    async def ask_again(self, url: str) -> None:
+        """Ask one worker now, not at the next round."""
+        if self._session is not None:
+            await self._ask(self._session, url)
+
     def _outstanding(self) -> int:
         now = self._clock()
         self._reserved = {room: until for room, until in self._reserved.items() if until > now}
@@ -100,6 +108,7 @@ class FleetView:
     async def _poll_for_ever(self) -> None:
         timeout = aiohttp.ClientTimeout(total=DEADLINE_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
+            self._session = session
             while True:
                 next_s = self._clock() + POLL_S
                 try:
@@ -109,9 +118,14 @@ class FleetView:
                 await asyncio.sleep(max(0.0, next_s - self._clock()))
 
     async def _ask(self, session: aiohttp.ClientSession, url: str) -> None:
+        said: dict[str, Any] | Exception
         try:
             async with session.get(f"{url}/fleet") as response:
                 response.raise_for_status()
-                self.note(url, await response.json())
+                said = await response.json()
+                self.note(url, said)
         except (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError) as error:
             logger.debug("the worker at %s does not answer: %s", url, type(error).__name__)
+            said = error
+        if self.on_answer is not None:
+            self.on_answer(url, said)
