@@ -76,6 +76,12 @@ class _BackendCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         now = self._backend.statistics()
         yield GaugeMetricFamily("tts_slots", "Utterances that may be said at once.", now.slots)
+        if now.headroom is not None:
+            yield GaugeMetricFamily(
+                "tts_real_time_headroom",
+                "Real time over the time of a step; below 1 listeners hear gaps.",
+                now.headroom,
+            )
         yield GaugeMetricFamily("tts_active_utterances", "Utterances being said.", now.active)
         yield GaugeMetricFamily("tts_model_load_time_seconds", "What loading the voice took.", now.model_load_s)
         yield GaugeMetricFamily("tts_step_age_seconds", "Since the engine last did anything.", now.last_step_age_s)

@@ -166,6 +166,7 @@ def _probe_router(backend: Backend, metrics: EngineMetrics) -> APIRouter:
             "device": now.device,
             "dtype": now.dtype,
             "slots": now.slots,
+            "headroom": None if now.headroom is None else round(now.headroom, 2),
             "active": now.active,
             "sample_rate_hz": backend.sample_rate_hz,
             "model_load_s": round(now.model_load_s, 3),

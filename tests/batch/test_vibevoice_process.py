@@ -72,7 +72,7 @@ def test_auto_takes_vibevoice_where_its_files_are_and_it_is_fast_enough(model_fo
 def test_auto_keeps_the_embedded_voice_where_vibevoice_is_too_slow(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("tts_plugin.engine.warm_up.REAL_TIME_SHARE", 1e-6)
+    monkeypatch.setattr("tts_plugin.engine.capacity.HEADROOM", 1e9)
     with caplog.at_level(logging.INFO, logger="tts_plugin"):
         backend = open_backend(config(model_folder, backend="auto"))
     backend.close()
@@ -121,10 +121,11 @@ def test_a_voice_that_is_not_what_its_manifest_says_is_refused(model_folder: Pat
         open_backend(config(tmp_path))
 
 
-def test_without_a_batch_size_warm_up_finds_one(model_folder: Path) -> None:
+def test_without_a_batch_size_calibration_finds_one(model_folder: Path) -> None:
     backend = open_backend(config(model_folder, max_batch_size=None))
     try:
         assert 1 <= backend.statistics().slots <= 8
+        assert (backend.statistics().headroom or 0) > 0
         events = Events()
         utterance = backend.admit(Say("u", pace="fast"), events)
         utterance.feed("Hello there.")
@@ -146,6 +147,7 @@ def test_the_metrics_tell_of_pages_and_of_slots_that_came_back(model_folder: Pat
         backend.close()
     values = {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
     assert values["tts_kv_pages"] > values["tts_kv_pages_free"] > 0
+    assert "tts_real_time_headroom" not in values  # a number of slots was named: nothing is calibrated
     for name in ("tts_starved_total", "tts_runaway_total", "tts_slot_release_seconds_total"):
         assert values[name] == 0
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from tts_plugin.engine.delays import DelayCounts
 from tts_plugin.protocol import Audio, Done, Failed, FailureCode, Say, Started, Words
 
 Event = Started | Audio | Words | Done | Failed
@@ -56,6 +57,9 @@ class Statistics(NamedTuple):
     pages: int = 0  # of the KV cache, of 64 positions each; 0: the back-end has none
     pages_free: int = 0  # that nobody has or was promised
     release_s_total: float = 0.0  # from the end of each utterance, cancelled or not, to its slot being free
+    headroom: float | None = None  # real time ÷ the time of a step of all who speak; None: not known
+    real_time: bool = True  # whether at least one utterance runs in real time
+    cancel_to_free: DelayCounts = DelayCounts()
     fatal: str | None = None  # why nothing can be said any more: the process should end
 
 

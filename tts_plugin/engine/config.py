@@ -28,3 +28,4 @@ class EngineConfig:
     cfg_scale: float = 1.5
     lead_s: float = 3.0  # as ahead_s: speech takes more computing here, and a barge-in wastes what lies ahead
     ttfa_target_s: float = 0.25  # what the capacity is calibrated for
+    cpu_share: float = 1.0  # of the machine that is left for the engine while calls are under way; CPU only

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from tts_plugin.engine.capacity import Capacity
 from tts_plugin.engine.pages import OutOfPages
 from tts_plugin.engine.runner import DeviceLost, Made, OutOfMemory, Row, Runner
 from tts_plugin.engine.scheduler import Candidate, Slots, choose
@@ -27,11 +28,21 @@ _FAILURES_IN_A_ROW = 3  # of steps, each row alone: then it is not the rows
 
 
 class Engine:
-    """`lock` is shared with the utterances. `make` of admit gets the slot and returns the utterance that has it."""
+    """`lock` is shared with the utterances. `make` of admit gets the slot and returns the utterance that has it.
 
-    def __init__(self, runner: Runner, rows: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    `capacity` decides how many are admitted, up to the runner's slots.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        rows: int,
+        *,
+        capacity: Capacity | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.lock = threading.Condition()  # re-entrant: events are emitted under it
-        self.slots = Slots.of(runner.slots)
+        self.capacity = capacity  # None: as many as the runner has slots, however slow
         self.counts: Counter[str] = Counter()
         self.audio_s = self.compute_s = self.release_s = 0.0
         self.stepped_at = clock()
@@ -47,6 +58,17 @@ class Engine:
 
     def start(self) -> None:
         self._thread.start()
+
+    @property
+    def slots(self) -> Slots:
+        """How many may speak now. Those who already do are not counted out when it falls."""
+        total = self._runner.slots
+        return Slots.of(total if self.capacity is None else min(total, self.capacity.rows))
+
+    @property
+    def headroom(self) -> float | None:
+        """Real time ÷ the time of a step of all who speak; below 1 listeners hear gaps."""
+        return None if self.capacity is None else self.capacity.headroom(len(self._seated))
 
     @property
     def active(self) -> int:
@@ -168,6 +190,8 @@ class Engine:
         with self.lock:
             self._running = frozenset()
             self.compute_s += seconds
+            if self.capacity is not None:
+                self.capacity.stepped(len(rows), seconds)
             self.counts["steps"] += 1
             self.counts["rows"] += len(rows)
             ran = [self._seated.get(row.slot) for row in rows]  # who has a slot after this may be somebody else

@@ -6,23 +6,25 @@ import logging
 import time
 from pathlib import Path
 
+from tts_plugin.engine.calibration import calibrate
+from tts_plugin.engine.capacity import Capacity, step_limit_s
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.device import Resolved, free_bytes, resolve
 from tts_plugin.engine.model.config import ModelConfig, WrongCheckpoint
 from tts_plugin.engine.model.dpm_solver import make_schedule
 from tts_plugin.engine.model.load import load
 from tts_plugin.engine.model.voice import Voice, load_voice
+from tts_plugin.engine.runner import Runner
 from tts_plugin.engine.sizes import Sizes, VoiceLengths, fit
 from tts_plugin.engine.tokenizer import load_vocabulary
 from tts_plugin.engine.torch_runner import TorchRunner
 from tts_plugin.engine.vibevoice import VibeVoiceBackend
-from tts_plugin.engine.warm_up import Pace, warm_up
 from tts_plugin.hub import ModelFiles
 from tts_plugin.preset import WrongPreset, verify
 
 logger = logging.getLogger(__name__)
 
-_MOST_SLOTS = {"cuda": 64, "mps": 8, "cpu": 8}  # unless TTS_MAX_BATCH_SIZE says otherwise; memory may allow fewer
+_MOST_SLOTS = {"cuda": 1024, "mps": 8, "cpu": 8}  # unless TTS_MAX_BATCH_SIZE says otherwise; memory may allow fewer
 
 
 class TooSlow(RuntimeError):
@@ -43,16 +45,33 @@ def open_vibevoice(config: EngineConfig, files: ModelFiles, *, real_time_only: b
     runner = TorchRunner(network, voices, schedule, sizes)
     encode = load_vocabulary(files.tokenizer.parent if files.tokenizer else None)
     load_s = time.monotonic() - started
-    pace = warm_up(runner)
-    if real_time_only and not pace.real_time:
-        raise TooSlow(
-            f"{pace.latent_s * 1000:.0f} ms of speech take {pace.one_row_s * 1000:.0f} ms on {resolved.device}"
-        )
-    rows = config.max_batch_size or pace.rows
-    _say_so(config, resolved, runner, pace, rows, load_s)
-    if not config.max_batch_size:
-        runner.slots = min(runner.slots, pace.rows)
-    return VibeVoiceBackend(runner, encode, config, rows=rows, load_s=load_s)
+    capacity = _calibrated(runner, config, resolved)
+    if real_time_only and not capacity.real_time:
+        raise TooSlow(_why_too_slow(runner, capacity, resolved))
+    _say_so(config, resolved, runner, capacity, load_s)
+    if config.max_batch_size:  # whoever names a number gets it, fast enough or not
+        return VibeVoiceBackend(runner, encode, config, rows=config.max_batch_size, load_s=load_s)
+    return VibeVoiceBackend(runner, encode, config, rows=runner.slots, capacity=capacity, load_s=load_s)
+
+
+def _calibrated(runner: Runner, config: EngineConfig, resolved: Resolved) -> Capacity:
+    latent_s = runner.samples_per_latent / runner.sample_rate_hz
+    share = config.cpu_share if resolved.kind == "cpu" else 1.0
+    limit_s = step_limit_s(latent_s, config.ttfa_target_s)
+    return Capacity(
+        calibrate(runner, limit_s, share=share),
+        latent_s=latent_s,
+        ttfa_target_s=config.ttfa_target_s,
+        most=runner.slots,
+    )
+
+
+def _why_too_slow(runner: Runner, capacity: Capacity, resolved: Resolved) -> str:
+    latent_ms = runner.samples_per_latent / runner.sample_rate_hz * 1000
+    return (
+        f"{latent_ms:.0f} ms of speech take {capacity.expected_s(1) * 1000:.0f} ms on {resolved.device}"
+        f" beside the rest of a call; {capacity.limit_s * 1000:.0f} ms are allowed"
+    )
 
 
 def _load_voices(files: ModelFiles, config: ModelConfig, resolved: Resolved) -> dict[str, Voice]:
@@ -80,12 +99,10 @@ def _sizes(config: EngineConfig, model: ModelConfig, voices: dict[str, Voice], r
     return fit(model, lengths, slots, resolved.torch_dtype.itemsize, free_bytes(resolved))
 
 
-def _say_so(
-    config: EngineConfig, resolved: Resolved, runner: TorchRunner, pace: Pace, rows: int, load_s: float
-) -> None:
+def _say_so(config: EngineConfig, resolved: Resolved, runner: TorchRunner, capacity: Capacity, load_s: float) -> None:
     logger.info(
-        "VibeVoice speaks: device %s (configured %s), %s (configured %s), loaded in %.1f s, %d voices, %d slots,"
-        " %d rows a step, %d KV pages (%d MiB); a step takes %.0f ms for 1 row, %.0f ms for %d, real time is %.0f ms",
+        "VibeVoice speaks: device %s (configured %s), %s (configured %s), loaded in %.1f s, %d voices,"
+        " %d slots, %d KV pages (%d MiB); capacity %d: a step takes %.0f ms for 1, %.0f ms for %d, allowed are %.0f ms",
         resolved.device,
         config.device,
         resolved.dtype,
@@ -93,13 +110,13 @@ def _say_so(
         load_s,
         len(runner.voices),
         runner.slots,
-        rows,
         runner.total_pages,
         runner.sizes.bytes >> 20,
-        pace.one_row_s * 1000,
-        pace.all_rows_s * 1000,
-        pace.rows,
-        pace.latent_s * 1000,
+        capacity.rows,
+        capacity.expected_s(1) * 1000,
+        capacity.expected_s(capacity.rows) * 1000,
+        capacity.rows,
+        capacity.limit_s * 1000,
     )
-    if not pace.real_time:
+    if not capacity.real_time:
         logger.warning("VibeVoice is slower than real time on %s: listeners will hear gaps", resolved.device)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from tts_plugin import voices
 from tts_plugin.engine.backend import Emit, Refused, Statistics, Voice
+from tts_plugin.engine.capacity import Capacity
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.engine import Engine
 from tts_plugin.engine.language import spoken_language
@@ -27,11 +28,20 @@ _RETRY_AFTER_S = 1.0
 
 
 class VibeVoiceBackend:
-    """`rows` run in one step at most; `load_s` is told to whoever asks."""
+    """`rows` run in one step at most; `capacity` says how many are admitted; `load_s` is told to whoever asks."""
 
     name = "vibevoice"
 
-    def __init__(self, runner: Runner, encode: Encode, config: EngineConfig, *, rows: int, load_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        encode: Encode,
+        config: EngineConfig,
+        *,
+        rows: int,
+        capacity: Capacity | None = None,
+        load_s: float = 0.0,
+    ) -> None:
         self.sample_rate_hz = rate = runner.sample_rate_hz
         self.voices: tuple[Voice, ...] = voices.vibevoice(runner.voices)
         self._runner, self._encode, self._config, self._load_s = runner, encode, config, load_s
@@ -43,7 +53,7 @@ class VibeVoiceBackend:
             max_text_chars=config.max_text_chars,
             starvation_timeout_s=config.starvation_timeout_s,
         )
-        self._engine = Engine(runner, rows)
+        self._engine = Engine(runner, rows, capacity=capacity)
         self._engine.start()
 
     def admit(self, say: Say, emit: Emit, *, noise: Noise | None = None) -> VibeVoiceUtterance:
@@ -86,6 +96,8 @@ class VibeVoiceBackend:
                 pages=self._runner.total_pages,
                 pages_free=self._runner.free_pages,
                 release_s_total=engine.release_s,
+                headroom=engine.headroom,
+                real_time=engine.capacity is None or engine.capacity.real_time,
                 fatal=engine.fatal,
             )
 
