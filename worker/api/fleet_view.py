@@ -122,8 +122,7 @@ class FleetView:
         try:
             async with session.get(f"{url}/fleet") as response:
                 response.raise_for_status()
-                said = await response.json()
-                self.note(url, said)
+                self.note(url, said := await response.json())
         except (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError) as error:
             logger.debug("the worker at %s does not answer: %s", url, type(error).__name__)
             said = error
