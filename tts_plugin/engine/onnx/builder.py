@@ -58,7 +58,7 @@ class Builder:
 
     def weight(self, array: Array, name: str | None = None) -> str:
         """A constant: numbers, shapes, axes."""
-        name, array = name or self._new("w"), np.ascontiguousarray(array)
+        name, array = name or self._new("w"), np.asarray(array, order="C")
         if self._data is None or array.nbytes < _SMALL:
             self._weights.append(numpy_helper.from_array(array, name))
         else:
