@@ -16,6 +16,7 @@ from tts_plugin.engine.kv_cache import PagedCache
 from tts_plugin.engine.model.config import SAMPLE_RATE_HZ
 from tts_plugin.engine.model.dpm_solver import Schedule, sample
 from tts_plugin.engine.model.network import Network
+from tts_plugin.engine.model.packed import pack
 from tts_plugin.engine.model.voice import Voice
 from tts_plugin.engine.noise import normal
 from tts_plugin.engine.pages import OutOfPages
@@ -28,6 +29,7 @@ class TorchRunner:
     sample_rate_hz = SAMPLE_RATE_HZ
 
     def __init__(self, network: Network, voices: Mapping[str, Voice], schedule: Schedule, sizes: Sizes) -> None:
+        pack(network)
         config, like = network.config, network.embed_tokens.weight
         self.slots, self.sizes = sizes.slots, sizes
         self.device, self.dtype = str(network.device), str(network.dtype).removeprefix("torch.")
