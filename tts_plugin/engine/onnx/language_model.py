@@ -169,7 +169,8 @@ class _Stack:
         if group.kind == WINDOW:
             queries = b.op("Reshape", queries, _ints(b, 0, 0, kv, share, size))
             queries = b.op("Transpose", queries, perm=[0, 2, 1, 3, 4])  # [spans, kv, steps, share, size]
-        queries = b.op("Reshape", queries, _ints(b, 0, kv, -1, size))
+        rows = share if group.kind == SINGLE else -1
+        queries = b.op("Reshape", queries, _ints(b, 0, kv, rows, size))
         table = b.op("Gather", group.table, b.weight(np.array(layer)), axis=0)
         keys, values = (
             self._seen(group, table, stored, new) for stored, new in ((self._keys, key), (self._values, value))
@@ -178,7 +179,7 @@ class _Stack:
         shares = b.op("Softmax", b.op("Add", scores, group.mask), axis=-1)
         out = b.op("MatMul", shares, values)  # [spans, kv, steps * share, size]
         if group.kind == SINGLE:
-            return str(b.op("Reshape", out, _ints(b, -1, config.heads * size)))
+            return str(b.op("Reshape", out, _ints(b, 0, config.heads * size)))
         out = b.op("Reshape", out, _ints(b, 0, kv, -1, share, size))
         out = b.op("Transpose", out, perm=[0, 2, 1, 3, 4])
         return str(b.op("Gather", b.op("Reshape", out, _ints(b, -1, config.heads * size)), group.back, axis=0))

@@ -82,7 +82,7 @@ class PageStore:
                 f"new_{n}": table.new,
                 f"places_{n}": table.places,
                 f"mask_{n}": table.mask,
-                f"shape_{n}": np.array([len(group), heads, table.depth * PAGE, self.keys.shape[4]]),
+                f"shape_{n}": np.array([len(table.pages), heads, table.depth * PAGE, self.keys.shape[4]]),
                 f"tokens_{n}": table.tokens[:, 0] if kind == SINGLE else table.tokens,
             }
             if kind != SINGLE:
@@ -112,7 +112,7 @@ class _Tables:
     def __init__(self, spans: Sequence[Span], first: int, heads: int, share: int, kind: str) -> None:
         steps = max((span.count for span in spans), default=1)
         self.depth = depth = max((span.depth for span in spans), default=1)
-        count = len(spans)
+        count = len(spans) if kind == SINGLE else max(1, len(spans))  # nobody is a window that nothing is taken of
         self.pages = np.zeros((count, depth), np.int64)  # short spans are padded with page 0
         self.tokens = np.zeros((count, steps), np.int64)
         last = np.zeros((count, steps), np.int64)  # the position that a token is at
