@@ -189,6 +189,9 @@ class Settings(BaseSettings):
     fleet_socket: Path | None = Field(
         None, description="Unix socket between a worker and its jobs; the worker sets it."
     )
+    cache_dir: Path = Field(
+        Path("~/.cache/tts-ops"), description="Folder for pre-rendered phrases; without it they are kept in memory."
+    )
     # HTTP
     synthesize_max_chars: int = Field(20_000, ge=1, le=1_000_000, description="Longest text of one /synthesize.")
     # Logs
