@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tts_plugin.engine.model.config import ModelConfig, WrongCheckpoint
+from tts_plugin.engine.model.config import ModelConfig
 from tts_plugin.engine.model.tensor_file import open_tensors
+from tts_plugin.engine.model.voice_shapes import KINDS, check_voice
 from tts_plugin.weights import read_header
 
 
@@ -37,9 +38,7 @@ class Voice:
 def load_voice(path: Path, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Voice:
     """Reads a converted preset (.safetensors). Raises WrongCheckpoint when it is broken or of another model."""
     entries = read_header(path)
-    shapes = {name: entry.shape for name, entry in entries.items()}
-    for model, layers in (("lm", config.base_layers), ("tts_lm", config.tts_layers), ("neg_tts_lm", config.tts_layers)):
-        _check(path, shapes, model, layers, config)
+    check_voice(path, entries, config)
     with open_tensors(path, entries) as file:
 
         def read(name: str) -> Tensor:
@@ -55,24 +54,3 @@ def load_voice(path: Path, config: ModelConfig, device: torch.device, dtype: tor
             hidden=read("tts_lm.last_hidden_state")[-1].clone(),
             negative_hidden=read("neg_tts_lm.last_hidden_state")[-1].clone(),
         )
-
-
-KINDS = ("key", "value")
-
-
-def _check(path: Path, shapes: dict[str, tuple[int, ...]], model: str, layers: int, config: ModelConfig) -> None:
-    name = f"{model}.last_hidden_state"
-    found = shapes.get(name)
-    if found is None or len(found) != 3 or found[0] != 1 or found[1] < 1 or found[2] != config.language.hidden:
-        raise WrongCheckpoint(f"{path}: {name} is {found}; expected (1, positions, {config.language.hidden})")
-    expected = (1, config.language.kv_heads, found[1], config.language.head_dim)
-    for kind in KINDS:
-        count = sum(other.startswith(f"{model}.{kind}_cache.") for other in shapes)
-        if count != layers:
-            raise WrongCheckpoint(
-                f"{path}: {model} has {count} layers of {kind}s; expected {layers}: another model's voice"
-            )
-        for layer in range(layers):
-            name = f"{model}.{kind}_cache.{layer}"
-            if shapes.get(name) != expected:
-                raise WrongCheckpoint(f"{path}: {name} is {shapes.get(name)}; expected {expected}")
