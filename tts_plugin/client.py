@@ -7,6 +7,7 @@ is opened at the first `say` and again when it was lost.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -41,6 +42,11 @@ class EngineClient:
     def engine(self) -> str:
         """What the engine calls its back-end ("embedded", "vibevoice"); "" while no socket is open."""
         return self._connection.hello.engine if self._connection is not None else ""
+
+    @property
+    def voice_names(self) -> tuple[str, ...]:
+        """Ids and aliases of its voices, as it said when the socket was opened; empty while none is open."""
+        return self._connection.hello.voices if self._connection is not None else ()
 
     async def connect(self) -> None:
         """Open the socket now, so that the first `say` finds it open. Raises EngineUnreachable."""
@@ -82,6 +88,15 @@ class EngineClient:
                         return voices
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError) as error:
             raise EngineUnreachable(f"no voices from the engine at {self._base_url}: {error!r}") from error
+
+    async def ready(self, timeout_s: float) -> bool:
+        """Whether GET /readyz answers 200 within `timeout_s`, on a connection of its own."""
+        try:
+            async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
+                async with session.get(f"{self._base_url}/readyz") as response:
+                    return response.status == HTTPStatus.OK
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
 
     async def aclose(self) -> None:
         """End every utterance and the socket. Leaves no task; the client cannot be used again."""

@@ -6,10 +6,12 @@ LiveKit allows a plugin to be registered on the main thread only, so import this
 from livekit.agents import Plugin
 
 from tts_plugin import __version__
+from tts_plugin.engines import Engine
 from tts_plugin.log import logger
-from tts_plugin.tts import TTS, ChunkedStream, SynthesizeStream
+from tts_plugin.streams import ChunkedStream, SynthesizeStream
+from tts_plugin.tts import TTS
 
-__all__ = ["TTS", "ChunkedStream", "SynthesizeStream", "VibeVoicePlugin", "__version__"]
+__all__ = ["TTS", "ChunkedStream", "Engine", "SynthesizeStream", "VibeVoicePlugin", "__version__"]
 
 _PACKAGE = "livekit.plugins.vibevoice"
 

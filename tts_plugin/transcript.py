@@ -33,6 +33,10 @@ class Transcript:
         self._time_s = 0.0
 
     @property
+    def source(self) -> str:
+        return self._source
+
+    @property
     def unspoken_chars(self) -> int:
         return len(self._source.rstrip()) - self._taken
 

@@ -1,7 +1,7 @@
 """VibeVoice as a streaming TTS of LiveKit Agents: deltas go up to the engine as they come, audio and words come down.
 
-Knows the engine by its client only. Making text speakable, voices and batching are the engine's; retries, spans and
-metrics are LiveKit's base classes'.
+Knows engines by their clients only. Making text speakable, voices and batching are the engine's; retries, spans and
+metrics are LiveKit's base classes'; who speaks when an engine fails is relay.py's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Never
@@ -21,72 +21,72 @@ from livekit.agents import (
     tts,
     utils,
 )
-from livekit.agents.types import NOT_GIVEN, NotGivenOr, TimedString
+from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
+from tts_plugin.breakers import Breakers, BreakerState
 from tts_plugin.client import EngineClient, EngineFailed, EngineUnreachable, Utterance
-from tts_plugin.exchange import SAMPLE_RATE_HZ, Exchange, as_api_error, traceparent
+from tts_plugin.decisions import Open, SwapReason
+from tts_plugin.engines import Engine, Engines
+from tts_plugin.exchange import SAMPLE_RATE_HZ, as_api_error, traceparent
 from tts_plugin.log import logger
-from tts_plugin.patience import Patience
+from tts_plugin.options import Options, voice_and_language
 from tts_plugin.protocol import Pace, UtteranceClass
+from tts_plugin.relay import FIRST_AUDIO_S, Relay, RelayLimits
+from tts_plugin.speech import Speech
+from tts_plugin.streams import ChunkedStream, SynthesizeStream
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8001"
 DEFAULT_STALL_TIMEOUT_S = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """What an utterance is said with; every stream keeps those it was opened with."""
-
-    voice: str
-    klass: UtteranceClass
-    seed: int | None
-    language: str | None
-    first_audio_timeout_s: float | None
-    stall_timeout_s: float
-
-    def __post_init__(self) -> None:
-        for name in ("first_audio_timeout_s", "stall_timeout_s"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name} is {value!r}; allowed: a number of seconds above 0")
+_CONNECT_S = 2.0
 
 
 @dataclass(slots=True)
 class _Desk:
     """What one event loop holds of a TTS."""
 
-    client: EngineClient
+    engines: Engines
     streams: weakref.WeakSet[SynthesizeStream | ChunkedStream] = field(default_factory=weakref.WeakSet)
     warming: asyncio.Task[None] | None = None
 
 
 class TTS(tts.TTS[Never]):
-    """A voice served by a tts-ops engine.
+    """A voice served by a tts-ops engine, or by several that stand in for each other.
 
-    `base_url`: the engine, http(s):// or ws(s)://. `voice`: an id or alias of GET /voices. `klass`: "call" is served
-    before "interactive" before "file". `first_audio_timeout_s`: from text to the first audio, None = the `timeout` of
-    the connect options (10 s). `stall_timeout_s`: silence at the listener, with text still to speak, before the engine
-    counts as stuck. May be shared by streams and by event loops. Raises ValueError for a wrong base_url or timeout.
+    `base_url`: the engine, http(s):// or ws(s)://. `engines`, instead: several, the preferred one first, the standby
+    voice last; when one fails, the next goes on where it stopped, and an error is raised only when none is left.
+    `voice`: an id or alias of GET /voices. `klass`: "call" is served before "interactive" before "file".
+    `first_audio_timeout_s`: from text to the first audio, None = 1.5 s with `engines`, else the `timeout` of the
+    connect options (10 s). `stall_timeout_s`: silence at the listener, with text still to speak, before the only (or
+    last) engine counts as stuck. `on_swap` is told why another engine took over. May be shared by streams and by event
+    loops. Raises ValueError for a wrong address or timeout.
     """
 
     def __init__(
         self,
         *,
         base_url: str = DEFAULT_BASE_URL,
+        engines: Sequence[str | Engine] | None = None,
         voice: str = "default",
         klass: UtteranceClass = "call",
         seed: int | None = None,
         language: str | None = None,
         first_audio_timeout_s: float | None = None,
         stall_timeout_s: float = DEFAULT_STALL_TIMEOUT_S,
+        on_swap: Callable[[SwapReason], None] | None = None,
     ) -> None:
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=True, aligned_transcript=True),
             sample_rate=SAMPLE_RATE_HZ,
             num_channels=1,
         )
-        self._base_url = EngineClient(base_url).base_url
-        self._options = _Options(voice, klass, seed, language, first_audio_timeout_s, stall_timeout_s)
+        if engines is not None and not engines:
+            raise ValueError("engines is empty; allowed: one address or more, the standby voice last")
+        self.resumes = engines is not None  # else an engine's failure is an error, as LiveKit's contract says
+        self._engines = [_engine(engine) for engine in (engines or [base_url])]
+        self._breakers = Breakers(len(self._engines))
+        self._on_swap = on_swap
+        self._connect_s = min(_CONNECT_S, first_audio_timeout_s or FIRST_AUDIO_S) if engines else _CONNECT_S
+        self._options = Options(voice, klass, seed, language, first_audio_timeout_s, stall_timeout_s)
         self._engine = ""
         # A client and a stream belong to their loop; a TTS may be shared by the jobs of a thread executor.
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
@@ -99,6 +99,11 @@ class TTS(tts.TTS[Never]):
     @property
     def provider(self) -> str:
         return "vibevoice"
+
+    def breakers(self) -> dict[str, BreakerState]:
+        """By address: whether the engine is used ("closed"), left alone after a failure ("open") or to be probed."""
+        now_s = time.monotonic()
+        return {engine.base_url: self._breakers.state(n, now_s) for n, engine in enumerate(self._engines)}
 
     def update_options(
         self,
@@ -130,10 +135,11 @@ class TTS(tts.TTS[Never]):
             return
         desk = self._desk()
         if desk.warming is None or desk.warming.done():
-            desk.warming = loop.create_task(_warm(desk.client), name="vibevoice prewarm")
+            warm = desk.engines.warm() if self.resumes else _warm(desk.engines.clients[0])
+            desk.warming = loop.create_task(warm, name="vibevoice prewarm")
 
     async def aclose(self) -> None:
-        """Close the streams and the socket of this event loop."""
+        """Close the streams and the sockets of this event loop."""
         desk = self._desks.pop(asyncio.get_running_loop(), None)
         if desk is None:
             return
@@ -141,22 +147,22 @@ class TTS(tts.TTS[Never]):
             await utils.aio.cancel_and_wait(desk.warming)
         for stream in list(desk.streams):
             await stream.aclose()
-        await desk.client.aclose()
+        await desk.engines.aclose()
 
     def _desk(self) -> _Desk:
         loop = asyncio.get_running_loop()
         if loop not in self._desks:
             for dead in [other for other in list(self._desks) if other.is_closed()]:
                 del self._desks[dead]
-            self._desks[loop] = _Desk(EngineClient(self._base_url))
+            self._desks[loop] = _Desk(Engines(self._engines, self._breakers, self._connect_s))
         return self._desks[loop]
 
     @asynccontextmanager
     async def _say(
-        self, stream: SynthesizeStream | ChunkedStream, options: _Options, timeout_s: float, pace: Pace
+        self, stream: SynthesizeStream | ChunkedStream, options: Options, timeout_s: float, pace: Pace
     ) -> AsyncIterator[Utterance]:
         """An utterance that is over, at the engine too, when the block is left, however it is left."""
-        client, start_s = self._desk().client, time.perf_counter()
+        client, start_s = self._desk().engines.clients[0], time.perf_counter()
         stream._connection_reused = client.connected
         try:
             async with asyncio.timeout(timeout_s):
@@ -179,95 +185,55 @@ class TTS(tts.TTS[Never]):
         finally:
             utterance.cancel()
 
+    @asynccontextmanager
+    async def _relay(
+        self,
+        stream: SynthesizeStream | ChunkedStream,
+        options: Options,
+        emitter: tts.AudioEmitter,
+        begin: Callable[[str], None],
+        pace: Pace,
+    ) -> AsyncIterator[Speech]:
+        """A speech that whichever engine can carries on; nothing of it is left when the block is left."""
+        engines = self._desk().engines
 
-class SynthesizeStream(tts.SynthesizeStream):
-    """One turn: text pushed as it is written, spoken as it comes. `flush` after text ends it, as `end_input` does."""
+        async def say(order: Open) -> tuple[Utterance, str]:
+            return await self._open(stream, options, engines.clients[order.engine], order, pace)
 
-    def __init__(self, *, tts: TTS, options: _Options, conn_options: APIConnectOptions) -> None:
-        super().__init__(tts=tts, conn_options=conn_options)
-        self._voice, self._options = tts, options
-        self._flushed = False
+        def swapped(engine: int, reason: SwapReason) -> None:
+            logger.warning("another engine goes on for the one at %s (%s)", self._engines[engine].base_url, reason)
+            engines.probe()
+            if self._on_swap is not None:
+                self._on_swap(reason)
 
-    async def _run(self, output_emitter: tts.AudioEmitter) -> None:
-        self._flushed = False
-        text, said_s = await self._text_after(None), 0.0
-        if not text.strip():
-            _nothing_to_say(output_emitter)
-            return
-        while text.strip():
-            async with self._voice._say(self, self._options, self._conn_options.timeout, "realtime") as utterance:
-                if not output_emitter.num_segments:
-                    self._begin(output_emitter, utterance.id)
-                exchange = Exchange(utterance, output_emitter, _patience(self._options, self._conn_options), said_s)
-                exchange.feed(text)
-                unsaid = await self._converse(exchange, utterance.id)
-            # A writer may pause for longer than an engine keeps a slot: what follows is a new utterance, one segment.
-            text, said_s = "" if unsaid is None else await self._text_after(unsaid), exchange.said_s
-        if text:
-            output_emitter.push_timed_transcript(TimedString(text, start_time=said_s, end_time=said_s))
-        output_emitter.end_segment()
+        first_audio_s = options.first_audio_timeout_s or FIRST_AUDIO_S
+        limits = RelayLimits(first_audio_s=first_audio_s, last_s=options.stall_timeout_s)
+        speech = Speech(Relay(self._breakers, limits, SAMPLE_RATE_HZ), emitter, say=say, begin=begin, on_swap=swapped)
+        try:
+            yield speech
+        finally:
+            speech.close()
+            engines.probe()
 
-    def _begin(self, output_emitter: tts.AudioEmitter, utterance_id: str) -> None:
-        output_emitter.initialize(
-            request_id=utterance_id, sample_rate=SAMPLE_RATE_HZ, num_channels=1, mime_type="audio/pcm", stream=True
+    async def _open(
+        self,
+        stream: SynthesizeStream | ChunkedStream,
+        options: Options,
+        client: EngineClient,
+        order: Open,
+        pace: Pace,
+    ) -> tuple[Utterance, str]:
+        start_s, reused = time.perf_counter(), client.connected
+        await client.connect()  # before it is known which voices it has
+        voice, language = voice_and_language(
+            self._engines[order.engine].voice or options.voice, options.language, client.voice_names, plain=order.plain
         )
-        output_emitter.start_segment(segment_id=utterance_id)
-        self._mark_started()
-
-    async def _converse(self, exchange: Exchange, utterance_id: str) -> str | None:
-        feeding = asyncio.create_task(self._feed(exchange), name=f"vibevoice feed {utterance_id}")
-        try:
-            return await exchange.listen()
-        finally:
-            await utils.aio.cancel_and_wait(feeding)
-
-    async def _text_after(self, text: str | None) -> str:
-        """`text` with what is written next, once that is more than white space: no slot is taken before."""
-        async for delta in self._input_ch:
-            if isinstance(delta, str):
-                text = (text or "") + delta
-                if text.strip():
-                    break
-            elif text is not None:
-                self._flushed = True
-                break
-        return text or ""
-
-    async def _feed(self, exchange: Exchange) -> None:
-        try:
-            while not self._flushed:
-                delta = await self._input_ch.recv()
-                if isinstance(delta, str):
-                    exchange.feed(delta)
-                else:
-                    self._flushed = True  # the base class lets no text follow the flush of some
-        except utils.aio.ChanClosed:
-            pass
-        finally:
-            exchange.end()
-
-
-class ChunkedStream(tts.ChunkedStream):
-    """One text known whole, spoken as fast as the engine can."""
-
-    def __init__(self, *, tts: TTS, text: str, options: _Options, conn_options: APIConnectOptions) -> None:
-        super().__init__(tts=tts, input_text=text, conn_options=conn_options)
-        self._voice, self._options = tts, options
-
-    async def _run(self, output_emitter: tts.AudioEmitter) -> None:
-        if not self.input_text.strip():
-            _nothing_to_say(output_emitter)
-            return
-        async with self._voice._say(self, self._options, self._conn_options.timeout, "fast") as utterance:
-            output_emitter.initialize(
-                request_id=utterance.id, sample_rate=SAMPLE_RATE_HZ, num_channels=1, mime_type="audio/pcm"
-            )
-            output_emitter._note_provider_request_id(utterance.id)
-            exchange = Exchange(utterance, output_emitter, _patience(self._options, self._conn_options))
-            exchange.feed(self.input_text)
-            exchange.end()
-            await exchange.listen()
-            output_emitter.flush()
+        utterance = await client.say(
+            voice=voice, klass=options.klass, pace=pace, seed=options.seed, language=language, traceparent=traceparent()
+        )
+        stream._connection_reused, stream._acquire_time = reused, time.perf_counter() - start_s
+        self._engine = client.engine or self._engine
+        return utterance, client.engine
 
 
 async def _warm(client: EngineClient) -> None:
@@ -277,11 +243,6 @@ async def _warm(client: EngineClient) -> None:
         logger.warning("the engine could not be reached ahead of the first turn: %s", error)
 
 
-def _patience(options: _Options, conn_options: APIConnectOptions) -> Patience:
-    return Patience(options.first_audio_timeout_s or conn_options.timeout, options.stall_timeout_s)
-
-
-def _nothing_to_say(output_emitter: tts.AudioEmitter) -> None:
-    output_emitter.initialize(
-        request_id=utils.shortuuid(), sample_rate=SAMPLE_RATE_HZ, num_channels=1, mime_type="audio/pcm", stream=True
-    )
+def _engine(given: str | Engine) -> Engine:
+    engine = given if isinstance(given, Engine) else Engine(given)
+    return replace(engine, base_url=EngineClient(engine.base_url).base_url)

@@ -7,6 +7,7 @@ Knows no back-end: a back-end says which of these it can speak with.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from tts_plugin import published_voices
 from tts_plugin.engine.backend import Refused, Voice
@@ -72,6 +73,35 @@ def find(name: str, voices: Iterable[Voice]) -> Voice:
         if wanted == voice.id or wanted in voice.aliases:
             return voice
     raise Refused("unknown_voice", f"voice is {name!r:.80}; allowed: {', '.join(names(voices))}")
+
+
+def stand_in(name: str, available: Iterable[str]) -> str:
+    """Who of `available` (ids and aliases) speaks where the voice `name` is not: of its language and gender, else of
+    its language, else the default voice. Returns `name` when nobody is available.
+    """
+    others = tuple(available)
+    wanted = _known().get(name.lower())
+    if wanted is not None:
+        alike = [other for other in others if _known().get(other) == wanted]
+        same = [other for other in others if language_of(other) == wanted[0]]
+        others = (*alike, *same, *(other for other in others if other == DEFAULT_VOICE), *others)
+    elif DEFAULT_VOICE in others:
+        return DEFAULT_VOICE
+    return others[0] if others else name
+
+
+def language_of(name: str) -> str:
+    """BCP 47, "" where it is not known."""
+    return _known().get(name.lower(), ("", ""))[0]
+
+
+@cache
+def _known() -> dict[str, tuple[str, str]]:
+    """Language and gender by id and alias; the aliases of an embedded voice are those whom it stands in for."""
+    voices = [*VIBEVOICE_ENGLISH, *vibevoice(voice.id for voice in published_voices.published())]
+    known = {name: (voice.language, voice.gender) for voice in voices for name in (voice.id, *voice.aliases)}
+    known.update({voice.id: (voice.language, voice.gender) for voice in EMBEDDED})
+    return known
 
 
 def names(voices: Iterable[Voice]) -> list[str]:

@@ -1,0 +1,279 @@
+"""One text said by several engines in turn: the policy, without a socket and without a clock of its own.
+
+Told what happens (text, audio, words, failures, time), it answers what is to be done. Speech goes on at the first word
+whose audio was not completely received. Audio of an unfinished word is kept back while the listener has enough to hear,
+so that a word is only heard twice when the listener was about to run dry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from tts_plugin.breakers import Breakers
+from tts_plugin.decisions import Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap, SwapReason
+from tts_plugin.patience import ENOUGH_CHARS
+from tts_plugin.protocol import FailureCode, Word
+from tts_plugin.said import Said
+from tts_plugin.transcript import Piece, Transcript
+
+FIRST_AUDIO_S = 1.5
+SPEAKABLE_CHARS = 50  # letters and digits in whole words: more than any voice waits for before it speaks
+_LOOK_AHEAD_CHARS = 600  # of unspoken text that are counted at all
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """Seconds. The last engine left is given `last_s` where the others get `first_audio_s` or `quiet_s`."""
+
+    first_audio_s: float = FIRST_AUDIO_S  # from text to the first sound
+    quiet_s: float = 0.6  # nothing from an engine for so long is a stall ...
+    dry_s: float = 0.4  # ... once the listener has no more than this to hear
+    keep_back_s: float = 0.6  # an unfinished word is kept back while the listener has more than this
+    last_s: float = 3.0
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One engine's turn at speaking."""
+
+    number: int
+    engine: int
+    plain: bool
+    opened_s: float
+    said: Said
+    heard_s: float | None = None  # when its last audio came
+
+
+class Relay:
+    """Every method that is told something takes the time and gives the decisions, in the order to carry them out.
+
+    What concerns an attempt that is over is ignored. After Finish or GiveUp nothing is decided any more.
+    """
+
+    def __init__(self, breakers: Breakers, limits: RelayLimits, rate_hz: int) -> None:
+        self._breakers, self._limits, self._rate_hz = breakers, limits, rate_hz
+        self._transcript = Transcript()
+        self._attempt: _Attempt | None = None
+        self._attempts = 0
+        self._tried: set[int] = set()  # without a word of progress since
+        self._position = 0  # everything before it was said
+        self._pushed = 0  # samples
+        self._played_out_s: float | None = None  # when the listener will have heard all of them
+        self._owed_since_s: float | None = None
+        self._ended = False
+        self.over = False
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def text_from(self, start: int) -> str:
+        return self._transcript.source[start:]
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When `tick` is to be called if nothing happens before; None: not at all."""
+        if self._attempt is None or self.over:
+            return None
+        times = [at for at in (self._release_at(self._attempt), self._stalled_at(self._attempt)) if at is not None]
+        return min(times, default=None)
+
+    def feed(self, delta: str, now_s: float) -> list[Decision]:
+        self._transcript.feed(delta)
+        if self.over:
+            return []
+        if self._attempt is None:
+            return self._go_on(now_s)
+        self._note_debt(now_s)
+        return [Feed(delta)]
+
+    def end(self, now_s: float) -> list[Decision]:
+        if self.over or self._ended:
+            return []
+        self._ended = True
+        if self._attempt is None:
+            return self._go_on(now_s)
+        self._note_debt(now_s)
+        return [End()]
+
+    def opened(self, attempt: int, *, estimated: bool) -> None:
+        """The engine is reached; its word timings are estimates, or as good as known."""
+        if (current := self._current(attempt)) is not None:
+            current.said.estimated = estimated
+
+    def audio(self, attempt: int, samples: int, now_s: float) -> list[Decision]:
+        current = self._current(attempt)
+        if current is None:
+            return []
+        current.heard_s = now_s
+        current.said.receive(samples)
+        return self._progress(current, now_s)
+
+    def words(self, attempt: int, words: Iterable[Word], now_s: float) -> list[Decision]:
+        current = self._current(attempt)
+        if current is None:
+            return []
+        current.said.tell(words)
+        return self._progress(current, now_s)
+
+    def done(self, attempt: int, now_s: float) -> list[Decision]:
+        """The engine says that everything was said."""
+        current = self._current(attempt)
+        if current is None:
+            return []
+        if not self._ended or not current.said.received:
+            return self._fail("failed", now_s)
+        self._breakers.spoke(current.engine)
+        self._position = len(self._transcript.source)
+        pushed = self._push(current, current.said.received, now_s)
+        return [*pushed, self._finish(self._offset_pieces(current, current.said.untold()))]
+
+    def failed(
+        self, attempt: int, code: FailureCode, now_s: float, retry_after_s: float | None = None
+    ) -> list[Decision]:
+        """The engine refused or ended it."""
+        current = self._current(attempt)
+        if current is None:
+            return []
+        if code in ("unknown_voice", "bad_message") and not current.plain:
+            return [Drop(), self._open(current.engine, now_s, plain=True)]
+        if code == "timed_out" and not self._ended:
+            return self._rest(current, now_s)
+        if code in ("at_capacity", "draining"):
+            self._breakers.refused(current.engine, now_s, retry_after_s)
+            return self._fail("refused", now_s, blame=False)
+        return self._fail("failed", now_s, blame=code != "too_long")
+
+    def lost(self, attempt: int, now_s: float) -> list[Decision]:
+        """No connection, or no longer."""
+        return [] if self._current(attempt) is None else self._fail("unreachable", now_s)
+
+    def tick(self, now_s: float) -> list[Decision]:
+        if self._attempt is None or self.over:
+            return []
+        decisions = self._release(self._attempt, now_s)
+        stalled_at_s = self._stalled_at(self._attempt)
+        if stalled_at_s is not None and now_s >= stalled_at_s:
+            decisions += self._fail("stalled", now_s)
+        return decisions
+
+    def _current(self, attempt: int) -> _Attempt | None:
+        return (
+            self._attempt if self._attempt is not None and self._attempt.number == attempt and not self.over else None
+        )
+
+    def _progress(self, current: _Attempt, now_s: float) -> list[Decision]:
+        position = current.said.settle(self._transcript.source)
+        if position > self._position:
+            self._position = position
+            self._tried.clear()
+        decisions = self._release(current, now_s)
+        self._note_debt(now_s)
+        return decisions
+
+    def _release(self, current: _Attempt, now_s: float) -> list[Decision]:
+        """Push what is sure, and the rest too when the listener needs it."""
+        said = current.said
+        needed = self._in_hand_s(now_s) <= self._limits.keep_back_s or not said.told_any
+        return self._push(current, said.received if needed else said.sure, now_s)
+
+    def _push(self, current: _Attempt, until: int, now_s: float) -> list[Decision]:
+        count = until - current.said.pushed
+        if count <= 0:
+            return []
+        pieces = self._offset_pieces(current, current.said.push(until))
+        self._pushed += count
+        self._played_out_s = max(self._played_out_s or now_s, now_s) + count / self._rate_hz
+        return [Push(count, pieces)]
+
+    def _offset_pieces(self, current: _Attempt, words: Iterable[Word]) -> tuple[Piece, ...]:
+        """The words as stretches of the text, timed from the first sample of the whole speech."""
+        offset_s = current.said.offset / self._rate_hz
+        shifted = (replace(word, start_s=word.start_s + offset_s, end_s=word.end_s + offset_s) for word in words)
+        return tuple(self._transcript.cut(shifted))
+
+    def _fail(self, reason: SwapReason, now_s: float, *, blame: bool = True) -> list[Decision]:
+        assert self._attempt is not None
+        engine, self._attempt = self._attempt.engine, None
+        if blame:
+            self._breakers.failed(engine, now_s)
+        self._tried.add(engine)
+        decisions = self._go_on(now_s)
+        swap = [Swap(engine, reason)] if any(isinstance(decision, Open) for decision in decisions) else []
+        if decisions and isinstance(decisions[0], GiveUp):
+            decisions = [GiveUp(reason)]
+        return [Drop(), *swap, *decisions]
+
+    def _go_on(self, now_s: float) -> list[Decision]:
+        """What is left is said by the best engine left; nothing is opened for white space."""
+        if not self.text_from(self._position).strip():
+            return [self._finish(())] if self._ended else []
+        engine = self._breakers.choose(now_s, self._tried)
+        if engine is None:
+            self.over = True
+            return [GiveUp("failed")]
+        return [self._open(engine, now_s)]
+
+    def _open(self, engine: int, now_s: float, *, plain: bool = False) -> Open:
+        self._attempts += 1
+        said = Said(self._position, self._pushed, self._rate_hz)
+        self._attempt = _Attempt(self._attempts, engine, plain, now_s, said)
+        self._owed_since_s = None
+        self._note_debt(now_s)
+        return Open(self._attempts, engine, self._position, plain)
+
+    def _rest(self, current: _Attempt, now_s: float) -> list[Decision]:
+        """The engine tired of waiting for the writer: what it had is said, and the next words open a new utterance."""
+        current.said.estimated = False
+        self._position = max(self._position, current.said.settle(self._transcript.source))
+        pushed = self._push(current, current.said.sure, now_s)
+        self._attempt = None
+        return [*pushed, Drop(), *self._go_on(now_s)]
+
+    def _finish(self, pieces: tuple[Piece, ...]) -> Finish:
+        self.over = True
+        self._attempt = None
+        rest = self._transcript.rest(self._pushed / self._rate_hz)
+        return Finish((*pieces, rest) if rest else pieces)
+
+    def _in_hand_s(self, now_s: float) -> float:
+        return 0.0 if self._played_out_s is None else self._played_out_s - now_s
+
+    def _release_at(self, current: _Attempt) -> float | None:
+        if current.said.pushed == current.said.received or self._played_out_s is None:
+            return None
+        return self._played_out_s - self._limits.keep_back_s
+
+    def _stalled_at(self, current: _Attempt) -> float | None:
+        """When it counts as stuck: only while it owes audio that the listener is about to need."""
+        owed_s, limits = self._owed_since_s, self._limits
+        if owed_s is None:
+            return None
+        last = self._is_last(current)
+        if current.heard_s is None or self._played_out_s is None:
+            patience_s = max(limits.first_audio_s, limits.last_s) if last else limits.first_audio_s
+            return max(current.opened_s, owed_s) + patience_s
+        if last:
+            return max(self._played_out_s, current.heard_s, owed_s) + limits.last_s
+        starved = self._played_out_s < owed_s
+        begun_s = owed_s + (limits.first_audio_s if starved else limits.quiet_s)
+        return max(self._played_out_s - limits.dry_s, current.heard_s + limits.quiet_s, begun_s)
+
+    def _note_debt(self, now_s: float) -> None:
+        """Since when the engine has had enough text to speak, whatever voice it is."""
+        if not self._ended and not self._owes_while_open():
+            self._owed_since_s = None
+        elif self._owed_since_s is None:
+            self._owed_since_s = now_s
+
+    def _owes_while_open(self) -> bool:
+        assert self._attempt is not None
+        start = self._attempt.said.told_until
+        text = self._transcript.source[start : start + _LOOK_AHEAD_CHARS]
+        whole = text[: max(text.rfind(" "), text.rfind("\n")) + 1]
+        enough = ENOUGH_CHARS if self._is_last(self._attempt) else SPEAKABLE_CHARS
+        return sum(char.isalnum() for char in whole) >= enough
+
+    def _is_last(self, current: _Attempt) -> bool:
+        return self._breakers.choose(current.opened_s, {*self._tried, current.engine}) is None

@@ -1,0 +1,85 @@
+"""How far one engine's audio has come through its text: what is surely said, and which words sound in what is pushed.
+
+Pure: counts samples and characters, and believes the engine's word timings only so far.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tts_plugin.protocol import Word
+
+
+SLACK_S = 0.06  # between two words of one message the edge is good to about so much; after the last it is exact
+ESTIMATED_SLACK_S = 0.8  # of timings that are estimates: VibeVoice's, one window of speech
+
+
+class Said:
+    """`start`: the character of the whole text at which this engine began; `offset`: samples pushed before it did."""
+
+    def __init__(self, start: int, offset: int, rate_hz: int) -> None:
+        self.offset = offset
+        self.received = 0  # samples
+        self.pushed = 0
+        self.sure = 0  # samples up to the end of a word, where speech may be cut
+        self.estimated = False  # the timings are guesses, not measurements
+        self.told_any = False
+        self.told_until = start  # the character up to which words were told
+        self._start = start
+        self._rate_hz = rate_hz
+        self._position = start
+        self._unfinished: deque[Word] = deque()  # bounded, like the next, by the text
+        self._untold: deque[Word] = deque()
+
+    def receive(self, samples: int) -> None:
+        self.received += samples
+
+    def tell(self, words: Iterable[Word]) -> None:
+        """Words as the engine tells them; their spans are counted from what it was fed."""
+        for word in words:
+            self.told_any = True
+            moved = replace(
+                word, source_start=word.source_start + self._start, source_end=word.source_end + self._start
+            )
+            self.told_until = max(self.told_until, moved.source_end)
+            self._unfinished.append(moved)
+            self._untold.append(moved)
+
+    def settle(self, source: str) -> int:
+        """The character from which another engine would go on: after the last word that is surely here as a whole."""
+        while self._unfinished and self._samples(self._unfinished[0].end_s + self._slack_s()) <= self.received:
+            word = self._unfinished.popleft()
+            follower = self._unfinished[0] if self._unfinished else None
+            overlaps = follower is not None and follower.source_start < word.source_end
+            if word.source_end > self._position and not overlaps and _at_edge(source, word.source_end):
+                self._position = word.source_end
+                self.sure = max(self.sure, self._samples(word.end_s))
+        return self._position
+
+    def push(self, until: int) -> list[Word]:
+        """So many samples go to the listener: the words that begin to sound in them."""
+        self.pushed = until
+        words = []
+        while self._untold and self._samples(self._untold[0].start_s) < until:
+            words.append(self._untold.popleft())
+        return words
+
+    def untold(self) -> list[Word]:
+        words, self._untold = list(self._untold), deque()
+        return words
+
+    def _slack_s(self) -> float:
+        if self.estimated:
+            return ESTIMATED_SLACK_S
+        return SLACK_S if len(self._unfinished) > 1 else 0.0
+
+    def _samples(self, time_s: float) -> int:
+        return int(time_s * self._rate_hz)
+
+
+def _at_edge(source: str, position: int) -> bool:
+    """Speech may go on here: "$5" is two spoken words, and half of it would be read as something else."""
+    around = source[max(0, position - 1) : position + 1]
+    return position >= len(source) or any(char.isspace() for char in around)
