@@ -1,57 +1,85 @@
 """How many calls this worker takes, and whether it takes one more. The only place that computes either.
 
-Pure: it is told the facts and given a clock.
+Pure: it is told the facts and given a clock. Safe to ask from any thread: LiveKit asks for the load in one of its own,
+and the health routes live in another.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 CALLS_PER_CORE_EMBEDDED = 1.5  # a call costs 0.3 core of embedded models and 0.28 of worker; the rest is head-room
 CALLS_PER_CORE_REMOTE = 4.0  # silero, end-of-turn model and the job itself: about 0.16-0.25 core
 # LiveKit offers nothing at 1, hears of a free place up to 2.5 s late, and never offers a call twice: the calls of that
 # time would stay without an agent. Below 1 it asks, and admission answers exactly.
 FULL_LOAD = 0.99
-RESERVATION_S = 15.0  # from accepting a job to its process being seen; LiveKit assigns within 7.5 s or not at all
+RESERVATION_S = 15.0  # from a join token to its call; and from accepting a job to its process being seen
+LOST_CALL_S = 12.0  # how long the place of a job that died is kept for its successor: three tries of AGENT_WAIT_S
+
+Refusal = Literal["at_capacity", "draining", "no_descriptors"]
 
 
 def capacity(*, max_calls: int | None, cores: int, embedded: bool, engine_slots: int | None) -> int:
-    """Calls at once: MAX_CALLS, or what the cores carry; never more than the engine's slots (None: not known)."""
+    """Calls at once: MAX_CALLS, or what the cores carry; never more than the engines' slots (None: not known)."""
     per_core = CALLS_PER_CORE_EMBEDDED if embedded else CALLS_PER_CORE_REMOTE
     wanted = max_calls or max(1, int(cores * per_core))
     return max(0, wanted if engine_slots is None else min(wanted, engine_slots))
 
 
 class Admission:
-    """Counts calls: those that run, and those accepted a moment ago whose process is not there yet."""
+    """Counts places: calls that run, jobs accepted a moment ago, rooms whose caller has a join token."""
 
-    def __init__(self, running: Callable[[], Iterable[str]], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        running: Callable[[], Iterable[str]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        can_start: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`running` gives the ids of the jobs that run; `can_start` says whether a process more can be started."""
         self._running = running
         self._clock = clock
-        self._reserved: dict[str, float] = {}
+        self._can_start = can_start
+        self._accepted: dict[str, float] = {}  # job id -> until
+        self._reserved: dict[str, float] = {}  # room -> until
+        self._lock = threading.Lock()
         self.capacity = 0
         self.draining = False
-        self.refused_total = 0
 
-    def admit(self, job_id: str) -> bool:
-        """Take the job (True) or refuse it; a taken job holds its place until it runs, is released, or times out."""
-        if self.draining or self.free <= 0:
-            self.refused_total += 1
-            return False
-        self._reserved[job_id] = self._clock() + RESERVATION_S
-        return True
+    def reserve(self, room: str) -> Refusal | None:
+        """Hold a place for the call in `room` for RESERVATION_S; the reason when there is none."""
+        return self._take(self._reserved, room, room)
+
+    def admit(self, job_id: str, room: str) -> Refusal | None:
+        """Take the job, in the place held for its room where there is one; the reason when it is refused.
+
+        A taken job holds its place until it runs, is released, or RESERVATION_S are over.
+        """
+        return self._take(self._accepted, job_id, room)
+
+    def keep(self, room: str) -> None:
+        """The job of `room` died: its place is not for a new caller but for the job that takes the call over."""
+        if not self.draining:
+            self._reserved[room] = self._clock() + LOST_CALL_S
 
     def release(self, job_id: str) -> None:
-        self._reserved.pop(job_id, None)
+        self._accepted.pop(job_id, None)
+
+    def unreserve(self, room: str) -> None:
+        self._reserved.pop(room, None)
 
     @property
     def calls(self) -> frozenset[str]:
         """Ids of the jobs that hold a place."""
-        now = self._clock()
-        running = frozenset(self._running())
-        self._reserved = {j: until for j, until in self._reserved.items() if until > now and j not in running}
-        return running | self._reserved.keys()
+        return frozenset(self._running()) | _alive(self._accepted, self._clock())
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """Rooms that hold a place and have no job yet."""
+        return _alive(self._reserved, self._clock())
 
     @property
     def active(self) -> int:
@@ -59,9 +87,34 @@ class Admission:
 
     @property
     def free(self) -> int:
-        return self.capacity - self.active
+        return self.capacity - self.active - len(self.reserved)
 
     @property
     def load(self) -> float:
         """0 … FULL_LOAD for LiveKit's choice between workers."""
-        return min(FULL_LOAD, self.active / self.capacity) if self.capacity else FULL_LOAD
+        return min(FULL_LOAD, 1 - max(0, self.free) / self.capacity) if self.capacity else FULL_LOAD
+
+    def _take(self, places: dict[str, float], holder: str, room: str) -> Refusal | None:
+        with self._lock:
+            if self.draining:
+                return "draining"
+            if not self._can_start():
+                return "no_descriptors"
+            if self.free <= 0 and room not in self.reserved:
+                return "at_capacity"
+            self._forget()
+            self._reserved.pop(room, None)
+            places[holder] = self._clock() + RESERVATION_S
+            return None
+
+    def _forget(self) -> None:
+        """What holds no place any more. Only within the lock: nothing may be added meanwhile."""
+        now, running = self._clock(), frozenset(self._running())
+        for job_id in [j for j, until in self._accepted.copy().items() if until <= now or j in running]:
+            self._accepted.pop(job_id, None)
+        for room in [r for r, until in self._reserved.copy().items() if until <= now]:
+            self._reserved.pop(room, None)
+
+
+def _alive(places: dict[str, float], now: float) -> frozenset[str]:
+    return frozenset(holder for holder, until in places.copy().items() if until > now)

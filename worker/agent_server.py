@@ -8,34 +8,44 @@ import logging
 import math
 import os
 import signal
+import threading
+from typing import Any
 
-import aiohttp
 import psutil
 from livekit.agents import AgentServer, JobRequest
 
 from worker import agent_file
-from worker.admission import Admission, capacity
+from worker.admission import Admission, Refusal, capacity
 from worker.call import answer_call, prepare_process
+from worker.descriptors import can_open_a_call, raise_limit
+from worker.drain import Drain
+from worker.engine_slots import EngineSlots
 from worker.fleet import Fleet
-from worker.health import HealthServer, WorkerState
+from worker.health import HealthServer, WorkerDesk, WorkerState
+from worker.job_link import Command
+from worker.loop_watch import BlockedLoop, LoopLag
 from worker.metrics import WorkerMetrics
 from worker.settings import Settings, SettingsError
 
-ENGINE_POLL_S = 2.0
-CLOSE_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 4.5  # the process ends at most 5 s after its last call
 MAX_IDLE_PROCESSES = 4
+MEMORY_WARN = 0.8  # of the limit
 
 log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; the first lets calls go on for DRAIN_TIMEOUT, a second one ends them."""
+    """Serve until SIGTERM or SIGINT.
+
+    The first lets calls go on for DRAIN_TIMEOUT, a second hands them over to other workers, a third ends them.
+    """
     if settings.livekit_api_secret is None:
         raise SettingsError("LIVEKIT_API_SECRET is not set; it is the secret that the LiveKit server was given")
     try:
         agent_file.load(settings.agent_file, must_exist="agent_file" in settings.model_fields_set)
     except agent_file.AgentFileError as error:
         raise SettingsError(str(error)) from None
+    raise_limit()
     return asyncio.run(Worker(settings).run())
 
 
@@ -44,30 +54,43 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admission = Admission(self._running_jobs)
-        self._metrics = WorkerMetrics(self._admission)
-        self._fleet = Fleet(note=self._metrics.note)
-        self._registered = False
+        self._admission = Admission(self._running_jobs, can_start=can_open_a_call)
+        self._drain = Drain(
+            rooms=lambda: self._fleet.rooms, command=self._command, on_cut=lambda: self._metrics.cut.inc()
+        )
+        self._metrics = WorkerMetrics(self._admission, drain_s=lambda: self._drain.seconds)
+        self._fleet = Fleet(note=self._metrics.note, on_lost=self._admission.keep)
+        self._engines = EngineSlots(settings.engine_addresses, settings.models_address)
+        self._lag = LoopLag(self._metrics.loop_lag)
+        self._blocked = BlockedLoop(self._lag, thread_id=threading.get_ident())
+        self._has_registered = False
+        self._was_ready = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._apply_capacity(None)
         self._server = self._build_server()
+        key = settings.fleet_key
         self._health = HealthServer(
-            settings.host, settings.metrics_port, state=self._state, jobs=self._fleet.jobs, metrics=self._metrics.render
+            settings.host, settings.metrics_port, self._desk(), fleet_key=key.get_secret_value() if key else None
         )
 
     async def run(self) -> int:
+        self._loop = asyncio.get_running_loop()
         await self._fleet.start()
         os.environ["FLEET_SOCKET"] = str(self._fleet.path)  # job processes inherit it
+        self._lag.start()
+        self._blocked.start()
         await self._health.start()
         stop = self._stop_on_signals()
         serving = asyncio.create_task(self._server.run(devmode=False), name="agent-server")
-        polling = asyncio.create_task(self._poll_engine(), name="engine-poll")
+        polling = asyncio.create_task(self._engines.follow(self._apply_capacity), name="engine-slots")
         stopping = asyncio.create_task(stop.wait(), name="stop-signal")
         try:
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
-                return 1
-            await self._drain()
+            await asyncio.wait({serving, polling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (serving, polling):
+                if task.done():
+                    task.result()
+                    return 1
+            await self._finish_calls()
             return 0
         finally:
             polling.cancel()
@@ -91,7 +114,8 @@ class Worker:
             num_idle_processes=max(1, min(self._admission.capacity, MAX_IDLE_PROCESSES)),
             initialize_process_timeout=60.0,
             drain_timeout=settings.drain_timeout,
-            job_memory_warn_mb=700,
+            job_memory_warn_mb=MEMORY_WARN * settings.job_memory_limit_mb,
+            job_memory_limit_mb=settings.job_memory_limit_mb,
             log_level="WARN" if settings.log_level == "WARNING" else settings.log_level,  # LiveKit's word for it
         )
         server.rtc_session(answer_call, agent_name=settings.agent_name, on_request=self._on_request)
@@ -100,9 +124,10 @@ class Worker:
 
     async def _on_request(self, request: JobRequest) -> None:
         """Exact admission. `terminate=False`: a full worker must not end the job for every other worker."""
-        if not self._admission.admit(request.id):
-            self._metrics.refused.inc()
-            log.info("job %s refused: %d of %d calls", request.id, self._admission.active, self._admission.capacity)
+        refusal = self._admission.admit(request.id, request.room.name)
+        if refusal is not None:
+            self._count_refusal("job", refusal)
+            log.info("job %s refused: %s", request.id, refusal)
             await request.reject(terminate=False)
             return
         try:
@@ -111,9 +136,25 @@ class Worker:
             self._admission.release(request.id)
             raise
 
+    def _reserve(self, room: str) -> Refusal | None:
+        refusal = self._admission.reserve(room)
+        if refusal is not None:
+            self._count_refusal("token", refusal)
+        return refusal
+
+    def _count_refusal(self, door: str, refusal: Refusal) -> None:
+        self._metrics.refused.labels(door, refusal).inc()
+        if refusal == "no_descriptors":
+            log.error("no file descriptors are left for another call: raise `ulimit -n`")
+
     def _on_registered(self, *_: object) -> None:
-        self._registered = True
+        self._has_registered = self._was_ready = True
         log.info("registered with LiveKit; %d calls at once", self._admission.capacity)
+
+    @property
+    def _registered(self) -> bool:
+        """LiveKit's library tells nobody that its connection is lost; it only notes that it is connecting again."""
+        return self._has_registered and not getattr(self._server, "_connecting", False)
 
     def _running_jobs(self) -> list[str]:
         try:
@@ -121,21 +162,42 @@ class Worker:
         except AttributeError:  # before run() the server has no process pool
             return []
 
-    def _state(self) -> WorkerState:
-        a = self._admission
-        return WorkerState(self._registered, a.draining, a.capacity, a.active)
+    def _desk(self) -> WorkerDesk:
+        return WorkerDesk(
+            state=self._state,
+            fleet=self._describe,
+            metrics=self._metrics.render,
+            reserve=self._reserve,
+            unreserve=self._admission.unreserve,
+            command=self._command_from_afar,
+        )
 
-    async def _poll_engine(self) -> None:
-        """Follow the engine's slots: a call that no engine slot can speak for is not taken."""
-        timeout = aiohttp.ClientTimeout(total=1.0)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            while True:
-                slots: int | None = None
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError, KeyError):
-                    async with session.get(f"{self._settings.engine_address}/health") as response:
-                        slots = int((await response.json())["slots"])
-                self._apply_capacity(slots)
-                await asyncio.sleep(ENGINE_POLL_S)
+    def _state(self) -> WorkerState:
+        return WorkerState(self._registered, self._admission.draining, self._blocked.is_blocked, self._was_ready)
+
+    def _describe(self) -> dict[str, Any]:
+        admission = self._admission
+        return {
+            "capacity": admission.capacity,
+            "active": admission.active,
+            "reserved": sorted(admission.reserved),
+            "free": max(0, admission.free),
+            "draining": admission.draining,
+            "registered": self._registered,
+            "hand_over": list(self._drain.hand_over),
+            "jobs": self._fleet.jobs(),
+            "lost": self._fleet.lost(),
+        }
+
+    def _command(self, room: str, command: Command) -> bool:
+        return self._fleet.command(room, command)
+
+    def _command_from_afar(self, room: str, command: Command) -> bool:
+        """From the routes' thread: the jobs' sockets belong to the main loop."""
+        if room not in self._fleet.rooms or self._loop is None:
+            return False
+        self._loop.call_soon_threadsafe(self._drain.tell, room, command)
+        return True
 
     def _apply_capacity(self, engine_slots: int | None) -> None:
         settings = self._settings
@@ -153,22 +215,35 @@ class Worker:
         return stop
 
     def _on_signal(self, stop: asyncio.Event) -> None:
-        if stop.is_set():
-            log.warning("second signal: calls are ended now")
-            os._exit(1)
+        self._admission.draining = True  # at once: /readyz and /fleet say so before anything else happens
         stop.set()
+        if self._drain.begin():
+            return
+        if self._drain.force():
+            log.warning("second signal: calls are handed over now; a third ends them")
+            return
+        log.warning("third signal: calls are ended now")
+        os._exit(1)
 
-    async def _drain(self) -> None:
-        self._admission.draining = True
-        if self._admission.active and self._settings.drain_timeout:
-            log.info("draining: %d calls go on for at most %d s", self._admission.active, self._settings.drain_timeout)
-            with contextlib.suppress(TimeoutError):
-                await self._server.drain(timeout=self._settings.drain_timeout)
+    async def _finish_calls(self) -> None:
+        if not self._admission.active:
+            return
+        log.info("draining: %d calls go on for at most %d s", self._admission.active, self._settings.drain_timeout)
+        if not await self._drain.run(lambda: self._server.drain(timeout=None), timeout_s=self._settings.drain_timeout):
+            for _ in self._drain.hand_over:  # neither moved nor told
+                self._metrics.cut.inc()
+            log.error("%d calls did not end and are cut off", len(self._fleet.rooms))
 
     async def _close(self, serving: asyncio.Task[None]) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server.aclose(), CLOSE_TIMEOUT_S)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._server.aclose()
+        except TimeoutError:
+            log.warning("job processes did not end within %.1f s", CLOSE_TIMEOUT_S)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-        await self._health.aclose()
+        await self._lag.aclose()
+        self._blocked.close()
+        with contextlib.suppress(TimeoutError):
+            await self._health.aclose()
         await self._fleet.aclose()

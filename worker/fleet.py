@@ -1,8 +1,8 @@
 """What a worker knows of its jobs: a unix socket that each job keeps open, and the table read by `GET /fleet`.
 
-End of file means the job is gone. A job that sends nothing for FROZEN_AFTER_S is frozen and is killed, unless its main
-thread still computes (then it is starved, and has until STARVED_AFTER_S) or this process itself was late: a machine
-that is too busy is no proof.
+End of file means the job is gone; without a word of farewell its call is lost, and a successor needs its last turns. A
+job that sends nothing for FROZEN_AFTER_S is frozen and is killed, unless its main thread still computes (then it is
+starved, and has until STARVED_AFTER_S) or this process itself was late: a machine that is too busy is no proof.
 """
 
 from __future__ import annotations
@@ -16,67 +16,50 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from worker.job import Cause, Job, LostJob
+from worker.job_link import Command
+
 CHECK_S = 0.25
 FROZEN_AFTER_S = 2.0
 STARVED_AFTER_S = 10.0
 LATE_S = 0.5
-LAST_TURNS = 20
 MAX_LINE_BYTES = 64 * 1024
+LOST_KEPT = 256
 
 log = logging.getLogger(__name__)
-Note = Callable[[str, dict[str, Any]], None]
-
-
-@dataclass(slots=True)
-class Job:
-    """One call as its worker sees it. `last_turns` is for a successor job; it never goes to logs or metrics."""
-
-    job_id: str
-    room: str
-    room_sid: str
-    pid: int
-    ticked_at: float
-    stalled_cpu_s: float | None = None  # of its main thread, when its silence was last looked at
-    last_turns: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LAST_TURNS))
-
-    def as_dict(self, now: float) -> dict[str, Any]:
-        return {
-            "job_id": self.job_id,
-            "room": self.room,
-            "room_sid": self.room_sid,
-            "tick_age_s": round(now - self.ticked_at, 3),
-            "last_turns": list(self.last_turns),
-        }
+Note = Callable[[str, dict[str, Any], str], None]
 
 
 class Fleet:
-    """The server end of the fleet channel."""
+    """The server end of the fleet channel. `jobs` and `lost` may be asked from any thread."""
 
     def __init__(
         self,
         *,
         note: Note,
+        on_lost: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         kill: Callable[[int, int], None] = os.kill,
         cpu_s: Callable[[int], float | None] | None = None,
         frozen_after_s: float = FROZEN_AFTER_S,
     ) -> None:
+        """`note(event, values, job_id)` gets the numbers, `on_lost(room)` each call whose job died."""
         self._note = note
+        self._on_lost = on_lost
         self._clock = clock
         self._kill = kill
         self._cpu_s = cpu_s or main_thread_cpu_s
         self._frozen_after_s = frozen_after_s
         self._jobs: dict[str, Job] = {}
+        self._lost: deque[LostJob] = deque(maxlen=LOST_KEPT)
         self._folder = tempfile.TemporaryDirectory(prefix="tts-ops-")
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
-        self.killed_total = 0
 
     @property
     def path(self) -> Path:
@@ -97,32 +80,53 @@ class Fleet:
 
     def jobs(self) -> list[dict[str, Any]]:
         now = self._clock()
-        return [job.as_dict(now) for job in self._jobs.values()]
+        return [job.as_dict(now) for job in list(self._jobs.values())]
+
+    def lost(self) -> list[dict[str, Any]]:
+        """Calls whose job died without a farewell in the last seconds."""
+        now = self._clock()
+        return [job.as_dict(now) for job in list(self._lost) if job.is_news(now)]
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        return tuple(job.room for job in list(self._jobs.values()))
+
+    def command(self, room: str, command: Command) -> bool:
+        """Tell the job in `room`; False when there is none. Only from the loop that serves the jobs."""
+        told = [job for job in self._jobs.values() if job.room == room and job.writer is not None]
+        for job in told:
+            assert job.writer is not None
+            job.writer.write(json.dumps({"type": "command", "command": command}).encode() + b"\n")
+        return bool(told)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         job: Job | None = None
         try:
             while line := await reader.readline():
-                job = self._take(json.loads(line), job)
-        except (ValueError, KeyError, OSError) as error:
+                job = self._take(json.loads(line), job, writer)
+        except (ValueError, KeyError, TypeError, OSError) as error:
             log.warning("a job's fleet link failed: %s", type(error).__name__)
         finally:
             writer.close()
             if job is not None and self._jobs.get(job.job_id) is job:
-                del self._jobs[job.job_id]
-                self._note("job_gone", {})
+                self._drop(job, None if job.said_bye else "gone")
+                self._note("job_gone", {}, job.job_id)
 
-    def _take(self, message: dict[str, Any], job: Job | None) -> Job | None:
+    def _take(self, message: dict[str, Any], job: Job | None, writer: asyncio.StreamWriter) -> Job | None:
         now = self._clock()
-        if message["type"] == "hello":
-            job = Job(message["job_id"], message["room"], message["room_sid"], int(message["pid"]), now)
+        kind = message["type"]
+        if kind == "hello":
+            job = Job(message["job_id"], message["room"], message["room_sid"], int(message["pid"]), now, writer=writer)
             self._jobs[job.job_id] = job
+            self._lost = deque((lost for lost in self._lost if lost.job_id != job.job_id), LOST_KEPT)
         elif job is not None:
             job.ticked_at, job.stalled_cpu_s = now, None
-            if message["type"] == "turn":
-                job.last_turns.append({k: message[k] for k in ("role", "text", "interrupted")})
-            elif message["type"] == "note":
-                self._note(message["event"], message["values"])
+            if kind == "turn":
+                job.add_turn({k: message[k] for k in ("role", "text", "interrupted")})
+            elif kind == "note":
+                self._note(message["event"], message["values"], job.job_id)
+            elif kind == "bye":
+                job.said_bye = True
         return job
 
     async def _watch_ticks(self) -> None:
@@ -153,13 +157,20 @@ class Fleet:
 
     def _end(self, job: Job, silent_s: float) -> None:
         log.error("job %s gave no sign for %.1f s: killed", job.job_id, silent_s)
-        del self._jobs[job.job_id]
-        self.killed_total += 1
-        self._note("job_killed", {})
+        self._drop(job, "frozen")
+        self._note("job_killed", {}, job.job_id)
         try:
             self._kill(job.pid, signal.SIGKILL)
         except ProcessLookupError:
             log.info("job %s was gone already", job.job_id)
+
+    def _drop(self, job: Job, cause: Cause | None) -> None:
+        """Out of the table; with a cause its call is lost."""
+        del self._jobs[job.job_id]
+        if cause is not None:
+            log.warning("job %s died: %s", job.job_id, cause)
+            self._lost.append(LostJob(job.job_id, job.room, job.room_sid, cause, self._clock(), job.last_turns))
+            self._on_lost(job.room)
 
 
 def main_thread_cpu_s(pid: int) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 from http_parts import NOWHERE, StartFleet, until
 
 from worker.api.fleet_view import RESERVED_S, STALE_AFTER_S, FleetView
+
+ONE, TWO = NOWHERE, NOWHERE.replace("127.0.0.1", "127.0.0.2")
 
 
 class Clock:
@@ -34,71 +36,74 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def view(clock: Clock) -> FleetView:
-    return FleetView(["http://one", "http://two"], clock=clock)
+async def view(clock: Clock) -> AsyncIterator[FleetView]:
+    """Of two workers that hold no places by word: the copies decide."""
+    made = FleetView([ONE, TWO], clock=clock)
+    yield made
+    await made.aclose()
 
 
-def test_nobody_answers_is_not_the_same_as_full(view: FleetView) -> None:
-    assert view.reserve("a") == "no_agents"
-    view.note("http://one", fleet("x", capacity=1))
-    assert view.reserve("a") == "at_capacity"
+async def test_nobody_answers_is_not_the_same_as_full(view: FleetView) -> None:
+    assert await view.reserve("a") == "no_agents"
+    view.note(ONE, fleet("x", capacity=1))
+    assert await view.reserve("a") == "at_capacity"
 
 
 def test_room_is_the_sum_over_workers(view: FleetView) -> None:
-    view.note("http://one", fleet("x", capacity=2))
-    view.note("http://two", fleet("y", "z", capacity=5))
+    view.note(ONE, fleet("x", capacity=2))
+    view.note(TWO, fleet("y", "z", capacity=5))
     assert view.free() == 4
 
 
-def test_a_token_holds_its_place_until_its_room_has_a_job(view: FleetView) -> None:
-    view.note("http://one", fleet(capacity=2))
-    assert view.reserve("a") is None
+async def test_a_token_holds_its_place_until_its_room_has_a_job(view: FleetView) -> None:
+    view.note(ONE, fleet(capacity=2))
+    assert await view.reserve("a") is None
     assert view.free() == 1
-    view.note("http://one", fleet("a", capacity=2))
+    view.note(ONE, fleet("a", capacity=2))
     assert view.free() == 1
 
 
-def test_a_token_that_nobody_used_gives_its_place_back(view: FleetView, clock: Clock) -> None:
-    view.note("http://one", fleet(capacity=1))
-    view.reserve("a")
+async def test_a_token_that_nobody_used_gives_its_place_back(view: FleetView, clock: Clock) -> None:
+    view.note(ONE, fleet(capacity=1))
+    await view.reserve("a")
     clock.now_s += RESERVED_S - 0.1
-    view.note("http://one", fleet(capacity=1))
-    assert view.reserve("b") == "at_capacity"
+    view.note(ONE, fleet(capacity=1))
+    assert await view.reserve("b") == "at_capacity"
     clock.now_s += 0.2
-    assert view.reserve("b") is None
+    assert await view.reserve("b") is None
 
 
-def test_a_call_that_its_job_has_not_named_yet_is_counted_once(view: FleetView) -> None:
-    view.note("http://one", fleet(capacity=3))
-    view.reserve("a")
-    view.note("http://one", fleet(capacity=3, active=1))
+async def test_a_call_that_its_job_has_not_named_yet_is_counted_once(view: FleetView) -> None:
+    view.note(ONE, fleet(capacity=3))
+    await view.reserve("a")
+    view.note(ONE, fleet(capacity=3, active=1))
     assert view.free() == 2
-    assert view.reserve("b") is None
-    assert view.reserve("c") is None
-    assert view.reserve("d") == "at_capacity"
+    assert await view.reserve("b") is None
+    assert await view.reserve("c") is None
+    assert await view.reserve("d") == "at_capacity"
 
 
-def test_a_call_that_came_by_another_door_takes_its_place(view: FleetView) -> None:
-    view.note("http://one", fleet(capacity=2, active=2))
-    assert view.reserve("a") == "at_capacity"
+async def test_a_call_that_came_by_another_door_takes_its_place(view: FleetView) -> None:
+    view.note(ONE, fleet(capacity=2, active=2))
+    assert await view.reserve("a") == "at_capacity"
 
 
-def test_a_draining_worker_has_no_room(view: FleetView) -> None:
-    view.note("http://one", fleet(capacity=3, draining=True))
-    assert view.reserve("a") == "no_agents"
+async def test_a_draining_worker_has_no_room(view: FleetView) -> None:
+    view.note(ONE, fleet(capacity=3, draining=True))
+    assert await view.reserve("a") == "no_agents"
 
 
-def test_a_worker_that_is_not_registered_has_no_room(view: FleetView) -> None:
-    view.note("http://one", {**fleet(), "registered": False})
-    assert view.reserve("a") == "no_agents"
+async def test_a_worker_that_is_not_registered_has_no_room(view: FleetView) -> None:
+    view.note(ONE, {**fleet(), "registered": False})
+    assert await view.reserve("a") == "no_agents"
 
 
-def test_the_last_copy_is_kept_for_a_while(view: FleetView, clock: Clock) -> None:
-    view.note("http://one", fleet())
+async def test_the_last_copy_is_kept_for_a_while(view: FleetView, clock: Clock) -> None:
+    view.note(ONE, fleet())
     clock.now_s += STALE_AFTER_S
     assert view.free() == 3
     clock.now_s += 0.01
-    assert view.reserve("a") == "no_agents"
+    assert await view.reserve("a") == "no_agents"
 
 
 @pytest.mark.parametrize("said", [{}, {"capacity": "many"}, {"capacity": 1, "active": 0, "draining": False, "jobs": 7}])
@@ -106,18 +111,18 @@ async def test_nonsense_is_not_an_answer(start_fleet: StartFleet, said: dict[str
     server = await start_fleet()
     server.says = said
     view = FleetView([server.url])
-    async with aiohttp.ClientSession() as session:
-        await view.poll(session)
+    await view.poll()
     assert view.workers() == []
+    await view.aclose()
 
 
 async def test_an_error_page_is_not_an_answer(start_fleet: StartFleet) -> None:
     server = await start_fleet()
     server.status = 403
     view = FleetView([server.url])
-    async with aiohttp.ClientSession() as session:
-        await view.poll(session)
+    await view.poll()
     assert view.workers() == []
+    await view.aclose()
 
 
 async def test_a_hanging_and_a_missing_worker_do_not_hide_the_third(start_fleet: StartFleet) -> None:

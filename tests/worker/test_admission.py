@@ -1,8 +1,11 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.admission import RESERVATION_S, Admission, capacity
+from worker.admission import LOST_CALL_S, RESERVATION_S, Admission, capacity
 
 
 class Clock:
@@ -44,14 +47,13 @@ def test_one_core_takes_one_call():
 
 def test_it_refuses_when_full(clock):
     a = admission([], clock)
-    assert [a.admit(j) for j in ("a", "b", "c")] == [True, True, False]
-    assert a.refused_total == 1
+    assert [a.admit(j, j) for j in ("a", "b", "c")] == [None, None, "at_capacity"]
 
 
 def test_a_reservation_becomes_the_running_job_and_is_counted_once(clock):
     running: list[str] = []
     a = admission(running, clock)
-    a.admit("a")
+    a.admit("a", "room-a")
     running.append("a")
     assert a.active == 1
 
@@ -59,29 +61,31 @@ def test_a_reservation_becomes_the_running_job_and_is_counted_once(clock):
 def test_a_job_that_ended_frees_its_place(clock):
     running: list[str] = ["a", "b"]
     a = admission(running, clock)
-    assert not a.admit("c")
+    assert a.admit("c", "room-c") == "at_capacity"
     running.remove("a")
-    assert a.admit("c")
+    assert a.admit("c", "room-c") is None
 
 
 def test_a_job_that_never_came_frees_its_place(clock):
     a = admission([], clock)
-    a.admit("a")
+    a.admit("a", "room-a")
     clock.now = RESERVATION_S + 0.1
     assert a.active == 0
 
 
 def test_a_released_job_frees_its_place(clock):
     a = admission([], clock)
-    a.admit("a")
+    a.admit("a", "room-a")
     a.release("a")
     assert a.active == 0
 
 
 def test_a_draining_worker_takes_no_call(clock):
     a = admission([], clock)
+    a.reserve("room-a")
     a.draining = True
-    assert not a.admit("a")
+    assert a.admit("a", "room-a") == "draining"
+    assert a.reserve("room-b") == "draining"
 
 
 def test_load_is_the_share_of_calls(clock):
@@ -93,16 +97,89 @@ def test_a_full_worker_is_loaded_but_never_so_that_livekit_asks_it_no_more(clock
     assert 0.9 < admission(running, clock, room=room).load < 1.0
 
 
-@given(st.lists(st.tuples(st.sampled_from(["admit", "start", "end", "release", "wait"]), st.integers(0, 5))))
+def test_a_join_token_holds_a_place_that_its_room_s_job_takes_over(clock):
+    a = admission([], clock)
+    assert [a.reserve(r) for r in ("one", "two", "three")] == [None, None, "at_capacity"]
+    assert a.admit("stranger", "four") == "at_capacity"
+    assert a.admit("job", "one") is None
+    assert (a.active, a.reserved, a.free) == (1, {"two"}, 0)
+
+
+def test_a_token_asked_for_twice_holds_one_place(clock):
+    a = admission([], clock, room=1)
+    assert [a.reserve("one"), a.reserve("one")] == [None, None]
+    assert a.free == 0
+
+
+def test_a_token_that_nobody_used_gives_its_place_back(clock):
+    a = admission([], clock, room=1)
+    a.reserve("one")
+    clock.now = RESERVATION_S - 0.1
+    assert a.reserve("two") == "at_capacity"
+    clock.now = RESERVATION_S
+    assert a.reserve("two") is None
+
+
+def test_a_room_served_by_another_worker_gives_its_place_back(clock):
+    a = admission([], clock, room=1)
+    a.reserve("one")
+    a.unreserve("one")
+    assert a.reserve("two") is None
+
+
+def test_the_place_of_a_job_that_died_is_kept_for_its_successor(clock):
+    running = ["a", "b"]
+    a = admission(running, clock)
+    running.remove("a")
+    a.keep("room-a")
+    assert a.reserve("new") == "at_capacity"
+    assert a.admit("a2", "room-a") is None
+
+
+def test_a_call_that_nobody_takes_over_frees_its_place(clock):
+    a = admission([], clock, room=1)
+    a.keep("room-a")
+    clock.now = LOST_CALL_S
+    assert a.reserve("new") is None
+
+
+def test_without_file_descriptors_new_work_is_refused_and_says_why(clock):
+    a = Admission(list, clock=clock, can_start=lambda: False)
+    a.capacity = 1
+    assert (a.reserve("r"), a.admit("j", "r")) == ("no_descriptors", "no_descriptors")
+
+
+def test_places_held_count_as_load(clock):
+    a = admission(["a"], clock, room=4)
+    a.reserve("one")
+    assert a.load == 0.5
+
+
+def test_threads_that_ask_at_once_get_no_place_twice():
+    """LiveKit asks for the load in a thread of its own while a token is given in another."""
+    a = Admission(list)
+    a.capacity = 50
+    start = threading.Barrier(8)
+
+    def ask(name: int) -> int:
+        start.wait()
+        return sum(a.reserve(f"{name}-{n}") is None for n in range(100) if a.load >= 0)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) == 50
+
+
+@given(st.lists(st.tuples(st.sampled_from(["reserve", "admit", "start", "end", "release", "wait"]), st.integers(0, 5))))
 def test_there_are_never_more_calls_than_capacity(steps):
     clock = Clock()
     running: list[str] = []
     a = admission(running, clock, room=3)
-    admitted: set[str] = set()
     for step, number in steps:
-        job = f"j{number}"
-        if step == "admit" and job not in a.calls and a.admit(job):
-            admitted.add(job)
+        job, room = f"j{number}", f"r{number}"
+        if step == "reserve":
+            a.reserve(room)
+        elif step == "admit" and job not in a.calls:
+            a.admit(job, room)
         elif step == "start" and job in a.calls and job not in running:
             running.append(job)
         elif step == "end" and job in running:
@@ -111,4 +188,4 @@ def test_there_are_never_more_calls_than_capacity(steps):
             a.release(job)
         elif step == "wait":
             clock.now += 4.0
-        assert a.active <= 3
+        assert a.active + len(a.reserved) <= 3

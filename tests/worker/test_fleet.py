@@ -17,8 +17,8 @@ class Clock:
         return self.now
 
 
-async def until(condition, what: str) -> None:
-    async with asyncio.timeout(5):
+async def until(condition, what: str, deadline_s: float = 5) -> None:
+    async with asyncio.timeout(deadline_s):
         while not condition():
             await asyncio.sleep(0.01)
     assert condition(), what
@@ -31,14 +31,17 @@ async def notes():
 
 @pytest.fixture
 async def fleet(notes):
-    made = Fleet(note=lambda event, values: notes.append((event, values)))
+    made = Fleet(
+        note=lambda event, values, _: notes.append((event, values)), on_lost=lambda room: notes.append(("lost", room))
+    )
     await made.start()
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def link(fleet):
+async def link(fleet, monkeypatch):
+    monkeypatch.setattr("worker.loop_watch.REPORT_S", 0.3)
     made = JobLink(fleet.path, job_id="AJ_1", room="room-1", room_sid="RM_1")
     made.start()
     await until(lambda: fleet.jobs(), "the job is in the table")
@@ -57,7 +60,7 @@ async def test_ticks_keep_the_age_small(fleet, link):
     await asyncio.sleep(0)
     for _ in range(3):
         await until(lambda: fleet.jobs()[0]["tick_age_s"] < 0.1, "a tick came")
-    assert fleet.killed_total == 0
+    assert fleet.lost() == []
 
 
 async def test_committed_turns_are_kept_for_a_successor(fleet, link):
@@ -179,3 +182,68 @@ async def test_a_worker_that_is_not_there_disturbs_nobody(tmp_path):
         link.note("turn", x=1.0)
     assert link.dropped == 300 - 256
     await link.aclose()
+
+
+async def test_a_job_that_says_goodbye_is_not_lost(fleet, link, notes):
+    await link.aclose()
+    await until(lambda: ("job_gone", {}) in notes, "the end was noted")
+    assert fleet.lost() == []
+    assert ("lost", "room-1") not in notes
+
+
+async def test_a_job_that_dies_is_told_of_with_its_last_turns(fleet, notes):
+    _, writer = await asyncio.open_unix_connection(str(fleet.path))
+    for line in (
+        b'{"type":"hello","job_id":"AJ_2","room":"room-2","room_sid":"RM_2","pid":1}\n',
+        b'{"type":"turn","role":"user","text":"hello","interrupted":false}\n',
+    ):
+        writer.write(line)
+    await until(lambda: fleet.jobs() and fleet.jobs()[0]["last_turns"], "the turn came")
+    writer.close()
+    await until(fleet.lost, "the call is lost")
+    [lost] = fleet.lost()
+    assert (lost["job_id"], lost["room"], lost["cause"]) == ("AJ_2", "room-2", "gone")
+    assert lost["last_turns"] == [{"role": "user", "text": "hello", "interrupted": False}]
+    assert ("lost", "room-2") in notes
+
+
+async def test_a_job_whose_link_comes_back_was_never_lost(fleet, link):
+    hello = b'{"type":"hello","job_id":"AJ_2","room":"room-2","room_sid":"RM_2","pid":1}\n'
+    _, first = await asyncio.open_unix_connection(str(fleet.path))
+    first.write(hello)
+    await until(lambda: len(fleet.jobs()) == 2, "the job is in the table")
+    first.close()
+    await until(fleet.lost, "it is taken for lost")
+    _, again = await asyncio.open_unix_connection(str(fleet.path))
+    again.write(hello)
+    await until(lambda: len(fleet.jobs()) == 2, "the job is back")
+    assert fleet.lost() == []
+    again.close()
+
+
+async def test_commands_reach_the_job_in_that_room_only(fleet):
+    got: list[tuple[str, str]] = []
+    links = [
+        JobLink(fleet.path, job_id=r, room=r, room_sid=r, on_command=lambda command, r=r: got.append((r, command)))
+        for r in ("one", "two")
+    ]
+    for link in links:
+        link.start()
+    await until(lambda: len(fleet.jobs()) == 2, "both are in the table")
+    assert fleet.command("two", "goodbye")
+    assert fleet.command("two", "release")
+    assert not fleet.command("three", "release")
+    await until(lambda: got == [("two", "goodbye"), ("two", "release")], f"the commands came: {got}")
+    for link in links:
+        await link.aclose()
+
+
+async def test_an_endless_turn_is_cut_and_costs_no_link(fleet, link):
+    link.turn("assistant", "\U0001f600" * 100_000, interrupted=False)
+    await until(lambda: fleet.jobs()[0]["last_turns"], "the turn came")
+    assert len(fleet.jobs()[0]["last_turns"][0]["text"]) == 4_000
+    assert fleet.lost() == []
+
+
+async def test_a_job_tells_how_late_its_loop_was(link, notes):
+    await until(lambda: any(event == "loop_lag" for event, _ in notes), "the lag came")

@@ -36,7 +36,8 @@ def create_app(settings: Settings) -> FastAPI:
     require_loopback(settings.host)
     metrics = HttpMetrics()
     engine = EngineClient(settings.engine_address)
-    fleet = FleetView(settings.worker_addresses)
+    key = settings.fleet_key
+    fleet = FleetView(settings.worker_addresses, key=key.get_secret_value() if key else None)
     model = build_llm(settings)
 
     @asynccontextmanager

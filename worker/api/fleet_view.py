@@ -1,6 +1,7 @@
-"""What the service knows of the workers: the last copy of each one's /fleet, and how many more calls they can take.
+"""What the service knows of the workers, and how it gets a place for a call at one of them.
 
-A join token that was handed out holds a place until its room has a job, or until RESERVED_S are over.
+A worker is the only one who writes its places, so that two services never give the same one away: a join token asks it
+first. The copies of /fleet say whom to ask, and decide alone only when nobody answers in time.
 """
 
 from __future__ import annotations
@@ -8,45 +9,45 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import aiohttp
 
+from worker.api.worker_copy import WorkerCopy
+from worker.job_link import Command
+
 POLL_S = 0.5
 DEADLINE_S = 0.4
+RESERVE_S = 0.04  # for all workers together: a refusal must come within 50 ms
+RELEASE_S = 2.0
 STALE_AFTER_S = 3.0  # a busy machine misses a poll or two; a worker that misses six is gone
 RESERVED_S = 15.0
+MAX_CONNECTIONS = 32  # to one worker
 
 logger = logging.getLogger(__name__)
 Refusal = Literal["no_agents", "at_capacity"]
+Answer = Literal["given", "refused", "silent"]
 Listener = Callable[[str, dict[str, Any] | Exception], None]  # a worker's URL; its /fleet, or why there was none
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCopy:
-    """One worker as it described itself at `seen_s` (monotonic)."""
-
-    capacity: int
-    active: int
-    draining: bool
-    rooms: frozenset[str]
-    seen_s: float
-
-
 class FleetView:
-    """`reserve` answers from memory; a task of its own keeps the copies fresh."""
+    """A task of its own keeps the copies fresh; `copies` has every worker that ever answered."""
 
-    def __init__(self, urls: Sequence[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, urls: Sequence[str], *, key: str | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`key`: FLEET_KEY, for workers on other machines."""
         self._urls = tuple(urls)
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._clock = clock
-        self._copies: dict[str, WorkerCopy] = {}
-        self._reserved: dict[str, float] = {}  # room -> until; bounded by the fleet's capacity
-        self._task: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
-        self.polled = asyncio.Event()
+        self._unconfirmed: dict[str, float] = {}  # room -> until: given without a worker's word
+        self._held: dict[str, tuple[str, float]] = {}  # room -> worker that holds its place, until
+        self._task: asyncio.Task[None] | None = None
+        self.copies: dict[str, WorkerCopy] = {}
         self.on_answer: Listener | None = None  # the watcher's ear
+        self.polled = asyncio.Event()
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._poll_for_ever(), name="fleet-view")
@@ -55,76 +56,140 @@ class FleetView:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
 
-    def reserve(self, room: str) -> Refusal | None:
-        """Hold a place for `room`; the reason when there is none."""
-        workers = self.workers()
-        if not workers:
-            return "no_agents"
-        if self.free() <= 0:
-            return "at_capacity"
-        self._reserved[room] = self._clock() + RESERVED_S
-        return None
+    async def reserve(self, room: str) -> Refusal | None:
+        """Hold a place for `room`; within about RESERVE_S the reason when there is none."""
+        silent = False
+        if self.free() > 0:
+            try:
+                async with asyncio.timeout(RESERVE_S):
+                    for worker in sorted(self.workers(), key=lambda w: -w.free):
+                        answer = await self._ask_for_place(worker.url, room)
+                        if answer == "given":
+                            self._held[room] = (worker.url, self._clock() + RESERVED_S)
+                            return None
+                        silent |= answer == "silent"
+            except TimeoutError:
+                silent = True
+        return self._count_on_copies(room, silent)
+
+    async def release(self, url: str, room: str, action: Command) -> bool:
+        """Tell the job in `room` of the worker at `url`; False when that worker has none, or does not answer."""
+        try:
+            async with asyncio.timeout(RELEASE_S):
+                status, _ = await self._post(f"{url}/fleet/release", {"room": room, "action": action})
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            logger.warning("the worker at %s was not told to leave a room: %s", url, type(error).__name__)
+            return False
+        return status == 200
 
     def free(self) -> int:
         """Calls that can begin now."""
         workers = self.workers()
-        in_rooms = sum(len(w.rooms) for w in workers)
+        named = sum(len(w.rooms) for w in workers)
         # A worker counts a call before its job names the room; that call is one of ours, so it is not counted twice.
-        unnamed = max(0, sum(w.active for w in workers) - in_rooms)
-        return sum(w.capacity for w in workers) - in_rooms - max(unnamed, self._outstanding())
+        unnamed = max(0, sum(w.taken for w in workers) - named)
+        return sum(w.capacity for w in workers) - named - max(unnamed, self._outstanding())
 
     def workers(self) -> list[WorkerCopy]:
         """Workers that answer and take calls."""
         since = self._clock() - STALE_AFTER_S
-        return [w for w in self._copies.values() if w.seen_s >= since and not w.draining]
+        return [w for w in self.copies.values() if w.seen_s >= since and w.takes_calls]
 
-    def note(self, url: str, fleet: dict[str, Any]) -> None:
+    def note(self, url: str, fleet: Mapping[str, Any]) -> None:
         """Take in one answer of /fleet. KeyError, TypeError or ValueError when it is not one."""
-        self._copies[url] = WorkerCopy(
-            capacity=int(fleet["capacity"]),
-            active=int(fleet["active"]),
-            draining=bool(fleet["draining"]) or not fleet.get("registered", True),
-            rooms=frozenset(str(job["room"]) for job in fleet["jobs"]),
-            seen_s=self._clock(),
-        )
-        for room in self._copies[url].rooms:
-            self._reserved.pop(room, None)
-
-    async def poll(self, session: aiohttp.ClientSession) -> None:
-        await asyncio.gather(*(self._ask(session, url) for url in self._urls))
-        self.polled.set()
+        self.copies[url] = copy = WorkerCopy.parse(url, fleet, seen_s=self._clock())
+        for room in copy.rooms | copy.reserved:
+            self._unconfirmed.pop(room, None)
 
     async def ask_again(self, url: str) -> None:
         """Ask one worker now, not at the next round."""
-        if self._session is not None:
-            await self._ask(self._session, url)
+        await self._ask(url)
+
+    async def poll(self) -> None:
+        await asyncio.gather(*(self._ask(url) for url in self._urls))
+        self.polled.set()
+        await self._give_back()
+
+    def _count_on_copies(self, room: str, silent: bool) -> Refusal | None:
+        workers = self.workers()
+        if not workers:
+            return "no_agents"
+        if any(room in w.reserved for w in workers):  # its answer came too late, but it came
+            return None
+        if not silent or self.free() <= 0:
+            return "at_capacity"
+        self._unconfirmed[room] = self._clock() + RESERVED_S
+        return None
 
     def _outstanding(self) -> int:
         now = self._clock()
-        self._reserved = {room: until for room, until in self._reserved.items() if until > now}
-        return len(self._reserved)
+        self._unconfirmed = {room: until for room, until in self._unconfirmed.items() if until > now}
+        return len(self._unconfirmed)
+
+    async def _give_back(self) -> None:
+        """LiveKit chooses the worker: a place that another one held for that room is free again."""
+        now = self._clock()
+        homes = {room: url for url, copy in self.copies.items() for room in copy.rooms}
+        for room, (url, until) in list(self._held.items()):
+            if room in homes or until <= now:
+                del self._held[room]
+                if homes.get(room, url) != url:
+                    await self._unreserve(url, room)
+
+    async def _unreserve(self, url: str, room: str) -> None:
+        try:
+            await self._post(f"{url}/fleet/unreserve", {"room": room})
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:  # it lapses by itself
+            logger.debug("the worker at %s keeps a place: %s", url, type(error).__name__)
+
+    async def _ask_for_place(self, url: str, room: str) -> Answer:
+        try:
+            status, said = await self._post(f"{url}/fleet/reserve", {"room": room})
+            if status == 200:
+                kept = self.copies[url]
+                self.note(url, said)
+                self.copies[url] = self.copies[url].with_calls_of(kept)
+                return "given"
+            return "refused" if status == 503 and said.get("code") else "silent"
+        except (aiohttp.ClientError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            logger.debug("the worker at %s holds no place: %s", url, type(error).__name__)
+            return "silent"
+
+    async def _post(self, url: str, body: Mapping[str, str]) -> tuple[int, Any]:
+        async with self._http().post(url, json=body) as response:
+            return response.status, await response.json()
 
     async def _poll_for_ever(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=DEADLINE_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            self._session = session
-            while True:
-                next_s = self._clock() + POLL_S
-                try:
-                    await self.poll(session)
-                except Exception:
-                    logger.exception("the fleet could not be asked")
-                await asyncio.sleep(max(0.0, next_s - self._clock()))
+        while True:
+            next_s = self._clock() + POLL_S
+            try:
+                await self.poll()
+            except Exception:
+                logger.exception("the fleet could not be asked")
+            await asyncio.sleep(max(0.0, next_s - self._clock()))
 
-    async def _ask(self, session: aiohttp.ClientSession, url: str) -> None:
+    async def _ask(self, url: str) -> None:
         said: dict[str, Any] | Exception
         try:
-            async with session.get(f"{url}/fleet") as response:
+            async with self._http().get(f"{url}/fleet") as response:
                 response.raise_for_status()
                 self.note(url, said := await response.json())
-        except (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             logger.debug("the worker at %s does not answer: %s", url, type(error).__name__)
+            if url in self.copies:
+                self.copies[url] = self.copies[url].missed(isinstance(error, aiohttp.ClientConnectorError))
             said = error
         if self.on_answer is not None:
             self.on_answer(url, said)
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=DEADLINE_S),
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=MAX_CONNECTIONS),
+                headers=self._headers,
+            )
+        return self._session

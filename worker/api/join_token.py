@@ -57,7 +57,7 @@ def routes(settings: Settings, fleet: FleetView, metrics: HttpMetrics) -> APIRou
     @router.post("/token", status_code=201)
     async def token(body: Annotated[TokenRequest | None, Body()] = None) -> TokenAnswer:
         room = f"call-{secrets.token_hex(ROOM_BYTES)}"
-        refusal = fleet.reserve(room)
+        refusal = await fleet.reserve(room)
         metrics.join_tokens.labels(refusal or "given").inc()
         if refusal:
             raise _REFUSALS[refusal]()

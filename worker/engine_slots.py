@@ -1,0 +1,67 @@
+"""How many utterances the voices can say at once: what bounds a worker's calls besides its own cores.
+
+The sum over the engines that answer; the standby voice's where none does. An engine says how many it can carry in real
+time now: one that measures itself says so as `capacity`, any other as `slots`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+POLL_S = 2.0
+DEADLINE_S = 1.5
+SILENT_S = 10.0  # a busy machine misses a poll or two
+START_S = 45.0  # engines load their model while the worker is up already
+
+log = logging.getLogger(__name__)
+
+
+class EngineSlots:
+    """`total`: None while nothing is known yet, 0 when no voice has answered for SILENT_S."""
+
+    def __init__(self, engines: Sequence[str], standby: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engines = tuple(engines)
+        self._standby = standby
+        self._clock = clock
+        self._started = clock()
+        self._told: dict[str, tuple[int, float]] = {}  # address -> slots, when
+
+    @property
+    def total(self) -> int | None:
+        now = self._clock()
+        alive = {url: slots for url, (slots, at) in self._told.items() if now - at <= SILENT_S}
+        engines = [alive[url] for url in self._engines if url in alive]
+        if engines:
+            return sum(engines)
+        if self._standby in alive:
+            return alive[self._standby]
+        return None if not self._told and now - self._started < START_S else 0
+
+    def note(self, url: str, health: Mapping[str, Any]) -> None:
+        """What the engine at `url` says of itself. KeyError, TypeError or ValueError when that is not it."""
+        if health.get("status", "ok") != "ok":  # lost, stuck or leaving: as good as silent
+            self._told.setdefault(url, (0, float("-inf")))
+            return
+        slots = health.get("capacity")
+        self._told[url] = (int(health["slots"] if slots is None else slots), self._clock())
+
+    async def follow(self, apply: Callable[[int | None], None]) -> None:
+        """Ask for ever; `apply(total)` after each round."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as session:
+            while True:
+                await asyncio.gather(*(self._ask(session, url) for url in {*self._engines, self._standby}))
+                apply(self.total)
+                await asyncio.sleep(POLL_S)
+
+    async def _ask(self, session: aiohttp.ClientSession, url: str) -> None:
+        try:
+            async with session.get(f"{url}/health") as response:
+                self.note(url, await response.json())
+        except (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            log.debug("the voice at %s does not answer: %s", url, type(error).__name__)
