@@ -14,13 +14,14 @@ from fastapi import FastAPI
 
 import tts_plugin
 from tts_plugin.client import EngineClient
-from worker.api import chat, errors, health, join_token, pages, synthesize
+from worker.api import chat, errors, health, join_token, pages, synthesize, webhooks
 from worker.api.body import BodyLimit
 from worker.api.fleet_view import FleetView
 from worker.api.metrics import HttpMetrics, Measured
 from worker.api.security import LocalOnly, SecurityHeaders, require_loopback
 from worker.providers import build_llm
 from worker.settings import Settings, SettingsError
+from worker.watch.patrol import Patrol
 
 BODY_BYTES = 64 * 1024
 TEXT_BODY_BYTES = 256 * 1024  # SYNTHESIZE_MAX_CHARS of any script
@@ -38,14 +39,19 @@ def create_app(settings: Settings) -> FastAPI:
     engine = EngineClient(settings.engine_address)
     key = settings.fleet_key
     fleet = FleetView(settings.worker_addresses, key=key.get_secret_value() if key else None)
+    patrol = Patrol(settings, fleet, metrics) if settings.watch_rooms else None
     model = build_llm(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await fleet.start()
+        if patrol is not None:
+            await patrol.start()
         try:
             yield
         finally:
+            if patrol is not None:
+                await patrol.aclose()
             await fleet.aclose()
             await engine.aclose()
             await model.aclose()
@@ -56,9 +62,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(chat.routes(settings, engine, model))
     app.include_router(synthesize.routes(settings, engine))
     app.include_router(health.routes(settings, fleet, metrics))
+    app.include_router(webhooks.routes(settings, patrol.hint if patrol else lambda _: None, metrics))
     app.include_router(pages.routes())  # last: it takes every path that is left
     # The one added last stands first.
-    app.add_middleware(BodyLimit, default=BODY_BYTES, limits={"/synthesize": TEXT_BODY_BYTES, "/chat": TEXT_BODY_BYTES})
+    limits = {"/synthesize": TEXT_BODY_BYTES, "/chat": TEXT_BODY_BYTES, webhooks.PATH: webhooks.BODY_BYTES}
+    app.add_middleware(BodyLimit, default=BODY_BYTES, limits=limits)
     app.add_middleware(LocalOnly)
     app.add_middleware(SecurityHeaders, livekit_url=settings.livekit_browser_url)
     app.add_middleware(Measured, metrics=metrics)

@@ -35,6 +35,25 @@ class HttpMetrics:
         self.join_tokens = Counter(
             "voice_join_tokens", "Requests for a join token, by what they got.", ["result"], registry=self.registry
         )
+        self._add_watcher()
+
+    def _add_watcher(self) -> None:
+        """Label values are of fixed lists: handover.Reason, actions.FailCode, webhooks.Result."""
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=self.registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(name, text, registry=self.registry)
+
+        self.redispatches = counter("voice_redispatches", "Agents sent for by the watcher, by why.", "cause")
+        self.ghosts = counter("voice_ghosts_removed", "Dead agents removed from rooms.")
+        self.duplicates = counter("voice_duplicate_agents_removed", "Second agents removed from rooms.")
+        self.failed_calls = counter("voice_calls_failed", "Calls ended because no agent could be had.", "code")
+        self.webhooks = counter("voice_webhooks", "LiveKit's webhooks, by what became of them.", "result")
+        self.agentless_rooms = gauge("voice_agentless_rooms", "Rooms with a caller and no agent.")
+        self.watcher_lag = gauge("voice_watcher_lag_seconds", "How late the watcher's last round began.")
+        self.watcher_acts = gauge("voice_watcher_acts", "1: this watcher acts; 0: another one does.")
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
