@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tts_plugin.engine.backend import Backend, Emit, Event, Refused, Utterance
+from tts_plugin.engine.delays import EDGES_S
 from tts_plugin.protocol import Done, Failed, Say
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -88,6 +89,19 @@ class _BackendCollector(Collector):
         yield CounterMetricFamily("tts_underrun", "Times a listener ran dry.", now.underruns_total)
         yield CounterMetricFamily("tts_starved", "Times a listener ran dry for want of text.", now.starved_total)
         yield CounterMetricFamily("tts_runaway", "Utterances ended for speaking on and on.", now.runaway_total)
+        yield CounterMetricFamily(
+            "tts_gone_silent", "Utterances ended for silence after their text.", now.silence_total
+        )
+        yield CounterMetricFamily("tts_loop", "Utterances ended for saying the same again and again.", now.loop_total)
+        yield CounterMetricFamily(
+            "tts_short_retry", "Texts of three words or fewer that were made anew.", now.short_retries_total
+        )
+        yield HistogramMetricFamily(
+            "tts_cancel_to_free_seconds",
+            "From the cancel of an utterance to nothing being computed for it any more.",
+            buckets=[*zip(map(str, (*EDGES_S, "+Inf")), now.cancel_to_free.up_to, strict=True)],
+            sum_value=now.cancel_to_free.total_s,
+        )
         yield GaugeMetricFamily("tts_kv_pages", "Pages of the KV cache, of 64 positions.", now.pages)
         yield GaugeMetricFamily("tts_kv_pages_free", "Pages that nobody has or was promised.", now.pages_free)
         yield CounterMetricFamily(

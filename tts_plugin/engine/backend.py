@@ -53,13 +53,16 @@ class Statistics(NamedTuple):
     last_step_age_s: float
     underruns_total: int = 0  # times a listener ran dry within an utterance, as far as the engine can tell
     starved_total: int = 0  # times a listener ran dry because no text came
-    runaway_total: int = 0  # utterances ended because they went on, speaking or silent, longer than their text can take
+    runaway_total: int = 0  # utterances ended because they spoke longer than their text can take
+    silence_total: int = 0  # utterances ended because they stayed silent after their text
+    loop_total: int = 0  # utterances ended because they said the same again and again
+    short_retries_total: int = 0  # texts of three words or fewer that were made anew: too short, or silent
     pages: int = 0  # of the KV cache, of 64 positions each; 0: the back-end has none
     pages_free: int = 0  # that nobody has or was promised
     release_s_total: float = 0.0  # from the end of each utterance, cancelled or not, to its slot being free
     headroom: float | None = None  # real time ÷ the time of a step of all who speak; None: not known
     real_time: bool = True  # whether at least one utterance runs in real time
-    cancel_to_free: DelayCounts = DelayCounts()
+    cancel_to_free: DelayCounts = DelayCounts()  # from a cancel to nothing being computed for it any more
     fatal: str | None = None  # why nothing can be said any more: the process should end
 
 

@@ -17,9 +17,11 @@ from collections.abc import Callable
 from tts_plugin import voices
 from tts_plugin.engine.backend import Emit, Refused, Statistics, Voice
 from tts_plugin.engine.config import EngineConfig
-from tts_plugin.engine.embedded_utterance import EmbeddedUtterance, Outcome, UtteranceLimits
+from tts_plugin.engine.delays import Delays
+from tts_plugin.engine.embedded_utterance import EmbeddedUtterance
 from tts_plugin.engine.hibari_voice import SAMPLE_RATE_HZ, HibariVoice
 from tts_plugin.engine.language import spoken_language
+from tts_plugin.engine.playback import Limits, Outcome
 from tts_plugin.protocol import Say, UtteranceClass
 from tts_plugin.text import LANGUAGES, prepare
 
@@ -53,7 +55,8 @@ class EmbeddedBackend:
         prepare(LANGUAGES[0])
         self._voice = voice
         self._config = config
-        self._limits = UtteranceLimits(
+        self._limits = Limits(
+            rate_hz=SAMPLE_RATE_HZ,
             window_samples=int(WINDOW_S * SAMPLE_RATE_HZ),
             ahead_samples=int(config.ahead_s * SAMPLE_RATE_HZ),
             max_text_chars=config.max_text_chars,
@@ -66,6 +69,7 @@ class EmbeddedBackend:
         self._counts: Counter[str] = Counter()
         self._audio_s = 0.0
         self._compute_s = 0.0
+        self._cancels = Delays()
         self._stepped_at = clock()
         self._threads = [
             threading.Thread(target=self._work, name=f"embedded-voice-{n}", daemon=True) for n in range(workers)
@@ -107,6 +111,7 @@ class EmbeddedBackend:
                 model_load_s=self._voice.load_s,
                 last_step_age_s=max(0.0, self._clock() - self._stepped_at),
                 underruns_total=self._counts["underruns"],
+                cancel_to_free=self._cancels.counts,
             )
 
     def close(self) -> None:
@@ -133,8 +138,10 @@ class EmbeddedBackend:
         self._active.remove(utterance)
         self._counts[outcome] += 1
         self._counts["underruns"] += utterance.underruns
-        self._audio_s += utterance.stats.audio_s
-        self._compute_s += utterance.stats.compute_s
+        self._audio_s += utterance.audio_s
+        self._compute_s += utterance.compute_s
+        if outcome == "cancelled" and not utterance.claimed:
+            self._cancels.add(0.0)
 
     def _work(self) -> None:
         while (utterance := self._claim()) is not None:
@@ -145,6 +152,8 @@ class EmbeddedBackend:
                 utterance.fail("engine_error", "the embedded voice failed; the engine's log says how", retryable=True)
             with self._changed:
                 utterance.claimed = False
+                if utterance.cancelled:  # its slot was free at once, but only now is this thread
+                    self._cancels.add(self._clock() - utterance.over_at)
                 self._changed.notify()
 
     def _claim(self) -> EmbeddedUtterance | None:

@@ -10,20 +10,25 @@ import logging
 import math
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tts_plugin.engine.capacity import Capacity
+from tts_plugin.engine.delays import Delays
 from tts_plugin.engine.pages import OutOfPages
+from tts_plugin.engine.playback import Outcome
 from tts_plugin.engine.runner import DeviceLost, Made, OutOfMemory, Row, Runner
 from tts_plugin.engine.scheduler import Candidate, Slots, choose
-from tts_plugin.engine.vibevoice_utterance import Outcome, VibeVoiceUtterance
+from tts_plugin.engine.sound import hear
+from tts_plugin.engine.vibevoice_utterance import VibeVoiceUtterance
 from tts_plugin.protocol import UtteranceClass
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S = 0.5
+_HUNGRY_S = 5e-3  # a step may spend on text for which a first or next sound waits
+_SPARE_S = 1e-3  # and on text that is not needed yet
 _FAILURES_IN_A_ROW = 3  # of steps, each row alone: then it is not the rows
 
 
@@ -44,6 +49,7 @@ class Engine:
         self.lock = threading.Condition()  # re-entrant: events are emitted under it
         self.capacity = capacity  # None: as many as the runner has slots, however slow
         self.counts: Counter[str] = Counter()
+        self.cancels = Delays()
         self.audio_s = self.compute_s = self.release_s = 0.0
         self.stepped_at = clock()
         self.fatal: str | None = None
@@ -97,7 +103,9 @@ class Engine:
         self.counts[outcome] += 1
         self.counts["underruns"] += utterance.underruns
         self.counts["starved"] += utterance.starved
-        self.counts["runaway"] += utterance.progress.end in ("runaway", "silence")
+        self.counts["short_retries"] += utterance.short_retries
+        if utterance.progress.end in ("runaway", "silence", "loop"):
+            self.counts[utterance.progress.end] += 1
         self.audio_s += utterance.audio_s
         if utterance.slot not in self._running:
             self._release(utterance)
@@ -129,10 +137,28 @@ class Engine:
             for slot in self._unopened:
                 self._runner.open(slot, self._seated[slot].opening)
             self._unopened.clear()
+        reading = [utterance for utterance in seated if utterance.has_text]
+        self._read([utterance for utterance in reading if not utterance.progress.window_ready], _HUNGRY_S)
+        self._read([utterance for utterance in reading if utterance.progress.window_ready], _SPARE_S)
         for utterance in seated:
             with self._guard(utterance):
-                utterance.take_in()
                 utterance.tend(now)
+
+    def _read(self, utterances: list[VibeVoiceUtterance], budget_s: float) -> None:
+        """Text to ids, a piece of each in turn while the budget lasts: nobody's long text delays the others' sound."""
+        until = self._clock() + budget_s
+        queue = deque(sorted(utterances, key=lambda utterance: utterance.read_turn))
+        hungry = not (queue and queue[0].progress.window_ready)
+        while queue:
+            utterance = queue.popleft()
+            self.counts["read"] += 1
+            utterance.read_turn = self.counts["read"]
+            with self._guard(utterance):
+                utterance.take_in()
+            if utterance.has_text and not utterance.over and utterance.progress.window_ready != hungry:
+                queue.append(utterance)
+            if self._clock() >= until:
+                return
 
     def _schedule(self) -> list[Row]:
         """Chooses, and takes the memory that the chosen need; who gets none ends here."""
@@ -198,12 +224,24 @@ class Engine:
             for utterance in ran:
                 if utterance is not None and utterance.over:
                     self._release(utterance)
+        sounds = iter(hear([one.samples for one in made if one and one.samples is not None]))
         for utterance, row, result in zip(ran, rows, made, strict=True):
+            sound = next(sounds) if result and result.samples is not None else None
             if utterance is None or result is None or utterance.over:
                 continue
             utterance.compute_s += seconds / len(rows)
             with self._guard(utterance):
-                utterance.advance(row.work, result.samples, result.ended, now)
+                utterance.advance(row.work, sound, result.ended, now)
+                if utterance.begins_again:
+                    self._reopen(utterance)
+
+    def _reopen(self, utterance: VibeVoiceUtterance) -> None:
+        with self.lock:
+            utterance.begins_again = False
+            if not utterance.over:
+                self._runner.close(utterance.slot)
+                self._runner.reserve(utterance.slot)
+                self._unopened.add(utterance.slot)
 
     @contextmanager
     def _guard(self, utterance: VibeVoiceUtterance) -> Iterator[None]:
@@ -219,7 +257,10 @@ class Engine:
         self._unopened.discard(utterance.slot)
         self._runner.close(utterance.slot)
         self._free.append(utterance.slot)
-        self.release_s += self._clock() - utterance.over_at
+        took = self._clock() - utterance.over_at
+        self.release_s += took
+        if utterance.cancelled:
+            self.cancels.add(took)
 
     def _die(self, why: str) -> None:
         logger.critical("the engine cannot go on: %s", why)

@@ -7,7 +7,6 @@ that every step is one pass through the TTS model.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +17,7 @@ CAP_LATENTS = 38  # 5 s: what any text may take
 CAP_LATENTS_PER_ID = 4  # 0.53 s; speech takes about half of it
 SILENT_LATENTS = 23  # 3 s: no pause in speech is as long
 
-End = Literal["eos", "max_length", "runaway", "silence"]
+End = Literal["eos", "max_length", "runaway", "silence", "loop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,14 @@ class Progress:
     """`max_length` bounds the voice prompt, text and latents together; `cap` stops speech that its text cannot be."""
 
     def __init__(self, prompt: int, max_length: int, *, cap: bool = True) -> None:
-        self.length = prompt
+        self._prompt = self.length = prompt
         self.max_length = max_length
         self.ids_read = 0
         self.latents = 0
         self.end: End | None = None
         self._cap = cap
-        self._ids: deque[int] = deque()  # not read yet; bounded by the text's length
+        self._most_latents: int | None = None  # where the text itself says so
+        self._ids: list[int] = []  # bounded by the text's length
         self._text_over = False
         self._left = 0  # latents of this speech window
         self._unheard = False  # the last latent is not fed back yet
@@ -54,11 +54,11 @@ class Progress:
 
     @property
     def text_left(self) -> bool:
-        return bool(self._ids) or not self._text_over
+        return self.ids_read < len(self._ids) or not self._text_over
 
     @property
     def window_ready(self) -> bool:
-        return len(self._ids) >= TEXT_WINDOW or self._text_over
+        return len(self._ids) - self.ids_read >= TEXT_WINDOW or self._text_over
 
     @property
     def starving(self) -> bool:
@@ -72,7 +72,7 @@ class Progress:
     @property
     def empty(self) -> bool:
         """The text is over and there was none."""
-        return self._text_over and not self._ids and not self.ids_read
+        return self._text_over and not self._ids
 
     @property
     def next_positions(self) -> int:
@@ -81,7 +81,7 @@ class Progress:
 
     def next_work(self) -> Work:
         """What the next step does. Only when runnable; changes nothing."""
-        text = () if self._left else tuple(self._ids[n] for n in range(min(TEXT_WINDOW, len(self._ids))))
+        text = () if self._left else tuple(self._ids[self.ids_read : self.ids_read + TEXT_WINDOW])
         fits = self.length + len(text) <= self.max_length
         return Work(self.latents, self._unheard, text if fits else (), speak=fits)
 
@@ -91,11 +91,9 @@ class Progress:
             self.end = "eos"
             return
         if not work.speak:  # the next text window does not fit
-            self.length += min(TEXT_WINDOW, len(self._ids))
+            self.length += min(TEXT_WINDOW, len(self._ids) - self.ids_read)
             self.end = "max_length"
             return
-        for _ in work.text:
-            self._ids.popleft()
         self.ids_read += len(work.text)
         self.length += len(work.text)
         self._left = (self._left or SPEECH_WINDOW) - 1
@@ -104,15 +102,30 @@ class Progress:
         self.length += 1
         if self.length > self.max_length:
             self.end = "max_length"
-        elif self._cap and self._text_over and not self._ids and self.latents >= self.cap:
+        elif self._cap and not self.text_left and self.latents >= self.cap:
             self.end = "runaway"
 
     def stop_if_silent(self, silent_latents: int) -> None:
         """Ends what went silent after its text was read: the model forgot to say that it is done."""
-        if self.end is None and self._text_over and not self._ids and silent_latents >= SILENT_LATENTS:
+        if self.end is None and not self.text_left and silent_latents >= SILENT_LATENTS:
             self.end = "silence"
+
+    def stop_looping(self) -> None:
+        """Ends what says the same again and again."""
+        if self.end is None:
+            self.end = "loop"
+
+    def tighten(self, most_latents: int) -> None:
+        """The text cannot take longer than this."""
+        self._most_latents = most_latents
+
+    def restart(self) -> None:
+        """As if nothing had been read or made; the text stays."""
+        self.length, self.ids_read, self.latents, self.end = self._prompt, 0, 0, None
+        self._left, self._unheard = 0, False
 
     @property
     def cap(self) -> int:
         """Latents that the text read so far may take."""
-        return CAP_LATENTS + CAP_LATENTS_PER_ID * self.ids_read
+        cap = CAP_LATENTS + CAP_LATENTS_PER_ID * self.ids_read
+        return cap if self._most_latents is None else min(cap, self._most_latents)

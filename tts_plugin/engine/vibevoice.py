@@ -16,12 +16,13 @@ from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.engine import Engine
 from tts_plugin.engine.language import spoken_language
 from tts_plugin.engine.pages import OutOfPages
+from tts_plugin.engine.playback import Limits
 from tts_plugin.engine.runner import Noise, Opening, Runner
 from tts_plugin.engine.tokenizer import Encode, IncrementalTokenizer
 from tts_plugin.engine.utterance import Progress
-from tts_plugin.engine.vibevoice_utterance import Limits, VibeVoiceUtterance
+from tts_plugin.engine.vibevoice_utterance import VibeVoiceUtterance
 from tts_plugin.protocol import Say
-from tts_plugin.text import Normaliser
+from tts_plugin.text import LANGUAGES, prepare
 
 WINDOW_S = 30.0  # of audio that a reader may leave untaken
 _RETRY_AFTER_S = 1.0
@@ -45,9 +46,10 @@ class VibeVoiceBackend:
         self.sample_rate_hz = rate = runner.sample_rate_hz
         self.voices: tuple[Voice, ...] = voices.vibevoice(runner.voices)
         self._runner, self._encode, self._config, self._load_s = runner, encode, config, load_s
+        for language in {voice.language for voice in self.voices} & set(LANGUAGES):
+            prepare(language)
         self._limits = Limits(
             rate_hz=rate,
-            samples_per_latent=runner.samples_per_latent,
             window_samples=int(WINDOW_S * rate),
             ahead_samples=int(config.lead_s * rate),
             max_text_chars=config.max_text_chars,
@@ -93,9 +95,13 @@ class VibeVoiceBackend:
                 underruns_total=engine.counts["underruns"],
                 starved_total=engine.counts["starved"],
                 runaway_total=engine.counts["runaway"],
+                silence_total=engine.counts["silence"],
+                loop_total=engine.counts["loop"],
+                short_retries_total=engine.counts["short_retries"],
                 pages=self._runner.total_pages,
                 pages_free=self._runner.free_pages,
                 release_s_total=engine.release_s,
+                cancel_to_free=engine.cancels.counts,
                 headroom=engine.headroom,
                 real_time=engine.capacity is None or engine.capacity.real_time,
                 fatal=engine.fatal,
@@ -112,7 +118,8 @@ class VibeVoiceBackend:
             opening,
             Progress(self._runner.prompt_positions(opening.voice), self._runner.max_positions),
             IncrementalTokenizer(self._encode),
-            Normaliser(language),
+            language,
+            self._runner.samples_per_latent,
             emit,
             self._limits,
             engine.lock,
