@@ -46,7 +46,7 @@ class EngineSlots:
     def note(self, url: str, health: Mapping[str, Any]) -> None:
         """What the engine at `url` says of itself. KeyError, TypeError or ValueError when that is not it."""
         if health.get("status", "ok") != "ok":  # lost, stuck or leaving: as good as silent
-            self._told.setdefault(url, (0, float("-inf")))
+            self._told[url] = (0, float("-inf"))
             return
         slots = health.get("capacity")
         self._told[url] = (int(health["slots"] if slots is None else slots), self._clock())
