@@ -84,6 +84,14 @@ def serve() -> None:
 
 
 @app.command()
+def watch() -> None:
+    """The watcher alone: every room that should have an agent has one. `tts-ops serve` then needs WATCH_ROOMS=false."""
+    from worker.watch.alone import run
+
+    run(_settings("watch"))
+
+
+@app.command()
 def say(
     text: Annotated[
         str | None, typer.Argument(help="What to say; left out or `-`: read from standard input as it comes.")
@@ -180,24 +188,38 @@ def bench_engine(
         str, typer.Option(help="With random weights: real, small (for tests) or null (no model, the bookkeeping).")
     ] = "real",
     device: Annotated[str | None, typer.Option(help="auto, cuda, cuda:N, mps or cpu; left out: TTS_DEVICE.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Number format; left out: TTS_DTYPE.")] = None,
     batch: Annotated[str, typer.Option(help="How many utterances at once; several measurements as 1,4,16.")] = "1,4",
     frames: Annotated[int, typer.Option(min=4, max=200, help="Frames (133 ms) of each utterance.")] = 20,
+    rate: Annotated[str, typer.Option(help="Requests a second that come when they like; several as 1,10,20.")] = "",
+    duration: Annotated[float, typer.Option(min=1, max=3600, help="Seconds for each rate and seed.")] = 30.0,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each rate, with other arrivals.")] = 3,
+    preset: Annotated[
+        str | None, typer.Option(help="gpu or laptop: batches, rates and durations that take about five minutes.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures into this PNG.")] = None,
+) -> None:
+    """Measure the voice engine in this process: first audio alone and under load, steps against the roofline."""
+    from worker.bench.engine import Wanted, run
+
+    wanted = Wanted(random_weights, size, device, dtype, batch, frames, rate, duration, seeds, preset)
+    raise SystemExit(run(_settings("bench"), wanted, json_path=json, plot_path=plot))
+
+
+@bench.command("transport")
+def bench_transport(
+    streams: Annotated[int, typer.Option(min=1, max=1024, help="Listeners in real time.")] = 256,
+    sockets: Annotated[int, typer.Option(min=1, max=256, help="Sockets that they share, up to 64 on each.")] = 8,
+    duration: Annotated[float, typer.Option(min=1, max=600, help="Seconds.")] = 20.0,
+    step_ms: Annotated[float, typer.Option(min=0, max=133, help="How long a step of the absent model lasts.")] = 20.0,
     json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
 ) -> None:
-    """Measure the voice engine in this process: first audio, frame time, RTF, late frames, CPU and memory."""
-    from worker.bench.engine import run
+    """Measure the way from the engine's step to a client's socket, without a model: lateness, CPU, underruns."""
+    from worker.bench.transport import run
 
-    raise SystemExit(
-        run(
-            _settings("bench"),
-            random_weights=random_weights,
-            size=size,
-            device=device,
-            batches=batch,
-            frames=frames,
-            json_path=json,
-        )
-    )
+    _settings("bench")
+    raise SystemExit(run(streams=streams, sockets=sockets, seconds=duration, step_ms=step_ms, json_path=json))
 
 
 def _settings(process: str):  # type: ignore[no-untyped-def]

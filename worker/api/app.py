@@ -6,7 +6,7 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -73,11 +73,11 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def server(settings: Settings) -> uvicorn.Server:
+def server(settings: Settings, create: Callable[[Settings], FastAPI] = create_app) -> uvicorn.Server:
     """The service in a server that listens nowhere yet; hand it sockets."""
     return uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            create(settings),
             log_config=None,
             access_log=False,
             ws="none",
@@ -91,11 +91,11 @@ def server(settings: Settings) -> uvicorn.Server:
     )
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, create: Callable[[Settings], FastAPI] = create_app) -> None:
     """Serve on HOST and HTTP_PORT until SIGTERM or SIGINT."""
     require_loopback(settings.host)
     listener = listen(settings.host, settings.http_port)
-    serving = server(settings)
+    serving = server(settings, create)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after a clean end
     logger.info("listening on http://%s:%d", settings.host, settings.http_port)

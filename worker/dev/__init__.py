@@ -23,6 +23,7 @@ from worker.settings import Settings
 from worker.setup import livekit_server
 
 LOCAL_LIVEKIT = "ws://127.0.0.1:7880"  # the default: no LiveKit server was named, so we start one
+WEBHOOK_PATH = "/webhooks/livekit"  # of the HTTP service; its module would import a web framework for one word
 FIRST_LOAD_S = 900.0  # VibeVoice may be downloaded on its first start
 COLOURS = {"livekit": 34, "engine": 35, "models": 33, "worker": 36, "serve": 32}
 
@@ -133,7 +134,12 @@ def _livekit(settings: Settings, key: LiveKitKey) -> Part:
     if program is None:
         raise DevError("livekit-server is not installed: `make setup` builds it; or set LIVEKIT_URL to yours")
     try:
-        env = server_environment(key, port=settings.livekit_port, udp_port=settings.livekit_udp_port)
+        env = server_environment(
+            key,
+            port=settings.livekit_port,
+            udp_port=settings.livekit_udp_port,
+            webhook_url=f"http://{settings.host}:{settings.http_port}{WEBHOOK_PATH}",
+        )
     except OSError as error:
         raise DevError(f"{error.filename} cannot be read ({error.strerror}): run `tts-ops dev` in a checkout") from None
     return Part("livekit", (str(program),), env, f"http://127.0.0.1:{settings.livekit_port}/", 30.0, ends_last=True)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 CONFIG = Path(__file__).resolve().parents[2] / "livekit.yaml"
+WEBHOOK_EVENTS = ("room_started", "participant_joined", "participant_left", "participant_connection_aborted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,22 @@ class LiveKitKey:
         return cls(f"dev{secrets.token_hex(6)}", secrets.token_urlsafe(36))
 
 
-def server_environment(key: LiveKitKey, *, port: int, udp_port: int) -> dict[str, str]:
+def server_environment(key: LiveKitKey, *, port: int, udp_port: int, webhook_url: str | None = None) -> dict[str, str]:
     """What livekit-server reads instead of flags and files. OSError where livekit.yaml is missing."""
+    webhook = (webhook_url, key.name) if webhook_url else None
     return {
-        "LIVEKIT_CONFIG": config_body(port=port, udp_port=udp_port),
+        "LIVEKIT_CONFIG": config_body(port=port, udp_port=udp_port, webhook=webhook),
         "LIVEKIT_KEYS": f"{key.name}: {key.secret}",
     }
 
 
-def config_body(*, port: int, udp_port: int) -> str:
+def config_body(*, port: int, udp_port: int, webhook: tuple[str, str] | None = None) -> str:
+    """`webhook`: where LiveKit tells what happens, and the name of the key that it signs with."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
     config["port"] = port
     config["rtc"]["udp_port"] = udp_port
+    if webhook is not None:
+        url, key_name = webhook
+        events = {"include_events": list(WEBHOOK_EVENTS)}
+        config["webhook"] = {"urls": [url], "api_key": key_name, "filter_params": events}
     return json.dumps(config)  # JSON is YAML
