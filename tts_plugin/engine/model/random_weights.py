@@ -14,36 +14,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tts_plugin.engine.model.config import (
-    MODEL_TYPE,
-    DecoderConfig,
-    DiffusionConfig,
-    LanguageConfig,
-    ModelConfig,
-    parse_config,
-)
+from tts_plugin.engine.model.config import MODEL_TYPE, ModelConfig, parse_config
 from tts_plugin.engine.model.load import build
 from tts_plugin.engine.model.network import Network
+from tts_plugin.engine.model.shapes import REALTIME_05B, SMALL
 from tts_plugin.engine.model.voice import Prefix, Voice
 from tts_plugin.weights import expected_tensors
 
+__all__ = ["REALTIME_05B", "SMALL", "random_voice", "random_weights"]
+
 NEVER_ENDS = -30.0  # an EOS bias that no hidden state overcomes
 PUBLISHED_FACTORS = {"model.speech_scaling_factor": 0.2333984375, "model.speech_bias_factor": -0.0703125}
-
-REALTIME_05B = ModelConfig(  # the shape of microsoft/VibeVoice-Realtime-0.5B
-    language=LanguageConfig(896, 4864, 24, 14, 2, 64, 151_936, 8_192, 1e6, 1e-6),
-    tts_layers=20,
-    latent=64,
-    diffusion=DiffusionConfig(4, 2_688, 1e-5, 1_000, 20),
-    decoder=DecoderConfig(32, (8, 5, 5, 4, 2, 2), (8, 3, 3, 3, 3, 3, 3), 1e-5),
-)
-SMALL = ModelConfig(  # runs in milliseconds on a CPU, with the real vocabulary's size and the real samples per latent
-    language=LanguageConfig(64, 128, 4, 4, 2, 16, 151_936, 8_192, 1e6, 1e-6),
-    tts_layers=3,
-    latent=16,
-    diffusion=DiffusionConfig(2, 192, 1e-5, 1_000, 20),
-    decoder=DecoderConfig(2, (8, 5, 5, 4, 2, 2), (2, 1, 1, 1, 1, 1, 1), 1e-5),
-)
 
 
 def random_weights(
