@@ -65,8 +65,33 @@ def test_a_name_that_is_no_device_is_refused(wrong) -> None:
         resolve(wrong)
 
 
-def test_a_number_format_that_vibevoice_cannot_use_is_refused() -> None:
-    with pytest.raises(NoSuchDevice, match="'int8'.*allowed: auto, float32, bfloat16, float16"):
+def test_a_number_format_that_vibevoice_cannot_use_is_refused(monkeypatch) -> None:
+    having(monkeypatch, cuda=1)
+    with pytest.raises(NoSuchDevice, match="'int8'.*cuda:0; allowed: auto, float32, bfloat16, float16"):
+        resolve("cuda", "int8")
+    with pytest.raises(NoSuchDevice, match="'int3'.*cpu; allowed: auto, float32, int8, int4"):
+        resolve("cpu", "int3")
+
+
+def test_weights_of_few_bits_are_onnx_runtimes() -> None:
+    assert resolve("cpu", "int8") == Resolved("cpu", "int8", "onnx")
+    assert resolve("cpu", "int4") == Resolved("cpu", "int4", "onnx")
+
+
+def test_without_torch_a_cpu_computes_with_onnx_runtime(monkeypatch) -> None:
+    monkeypatch.setattr(device, "has_torch", lambda: False)
+    assert resolve() == Resolved("cpu", "int8", "onnx")
+    assert resolve("cpu", "float32") == Resolved("cpu", "float32", "onnx")
+    with pytest.raises(NoSuchDevice, match="'bfloat16'.*needs torch: make vibevoice"):
+        resolve("cpu", "bfloat16")
+    with pytest.raises(NoSuchDevice, match="'cuda'.*no torch installed"):
+        resolve("cuda")
+
+
+def test_few_bits_without_onnx_are_refused_with_what_to_install(monkeypatch) -> None:
+    monkeypatch.setattr(device, "has_onnx", lambda: False)
+    assert resolve("cpu") == Resolved("cpu", "float32")
+    with pytest.raises(NoSuchDevice, match=r"'int8'.*pip install 'tts-ops\[cpu\]'"):
         resolve("cpu", "int8")
 
 
