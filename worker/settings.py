@@ -74,6 +74,7 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Seconds from text to first sound that VibeVoice's capacity is calibrated for.",
     )
+    tts_cpu_share: float = Field(1.0, ge=0.1, le=1, description="Part of this machine that is VibeVoice's, on a CPU.")
     # Language model
     llm_provider: LlmChoice = Field(
         "auto", description="auto: anthropic or openai by key, else local by OPENAI_BASE_URL, else embedded."
@@ -243,6 +244,7 @@ class Settings(BaseSettings):
             cfg_scale=self.tts_cfg_scale,
             lead_s=self.tts_lead_s,
             ttfa_target_s=self.ttfa_target,
+            cpu_share=self.tts_cpu_share,
             max_text_chars=max(EngineConfig().max_text_chars, self.synthesize_max_chars),
         )
 

@@ -63,6 +63,15 @@ def test_the_parts_are_quiet_unless_a_log_level_is_set() -> None:
     assert not [part for part in dev.parts(settings(log_level="INFO", **remote)) if "LOG_LEVEL" in part.env]
 
 
+@pytest.mark.usefixtures("with_livekit")
+def test_the_engine_is_told_that_the_rest_of_a_call_runs_beside_it() -> None:
+    def share(**given: float) -> str | None:
+        return by_name(dev.parts(settings(**given)))["engine"].env.get("TTS_CPU_SHARE")
+
+    assert 0.25 <= float(share() or 0) < 1
+    assert share(tts_cpu_share=0.9) is None  # the child reads it where we did
+
+
 def test_a_missing_livekit_server_is_one_line_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(livekit_server, "find", lambda: None)
     with pytest.raises(dev.DevError, match="livekit-server is not installed: `make setup` builds it"):

@@ -43,6 +43,7 @@ def _vibevoice_or_why_not(config: EngineConfig) -> tuple[Backend | None, str]:
     try:
         return _open_vibevoice(config, files, real_time_only=True), ""
     except TooSlow as error:
+        logger.warning("VibeVoice is here, but it is too slow: %s", error)
         return None, f"VibeVoice does not run in real time here: {error}"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
@@ -25,6 +26,7 @@ from worker.setup import livekit_server
 LOCAL_LIVEKIT = "ws://127.0.0.1:7880"  # the default: no LiveKit server was named, so we start one
 WEBHOOK_PATH = "/webhooks/livekit"  # of the HTTP service; its module would import a web framework for one word
 FIRST_LOAD_S = 900.0  # VibeVoice may be downloaded on its first start
+CALL_CORES = 0.6  # of one call with embedded models, without the voice: docs/performance.md
 COLOURS = {"livekit": 34, "engine": 35, "models": 33, "worker": 36, "serve": 32}
 
 log = logging.getLogger(__name__)
@@ -118,11 +120,18 @@ def parts(settings: Settings) -> list[Part]:
     first_load_s = 90.0 if settings.tts_backend == "embedded" else FIRST_LOAD_S
     return [
         *started,
-        _ours("engine", env, f"{base}:{settings.engine_port}/readyz", first_load_s),
+        _ours("engine", env | _share(settings), f"{base}:{settings.engine_port}/readyz", first_load_s),
         _ours("models", env, f"{base}:{settings.models_port}/readyz"),
         _ours("worker", env, f"{base}:{settings.metrics_port}/readyz"),
         _ours("serve", env, f"{base}:{settings.http_port}/readyz"),
     ]
+
+
+def _share(settings: Settings) -> dict[str, str]:
+    """What the rest of a call takes of this machine is not the voice's."""
+    if "tts_cpu_share" in settings.model_fields_set:
+        return {}
+    return {"TTS_CPU_SHARE": f"{max(0.25, 1 - CALL_CORES / (os.cpu_count() or 1)):.2f}"}
 
 
 def _ours(name: str, env: Mapping[str, str], ready_url: str, within_s: float = 90.0) -> Part:
