@@ -44,6 +44,8 @@ class FleetView:
         self._session: aiohttp.ClientSession | None = None
         self._unconfirmed: dict[str, float] = {}  # room -> until: given without a worker's word
         self._held: dict[str, tuple[str, float]] = {}  # room -> worker that holds its place, until
+        self._asking: set[asyncio.Task[Answer]] = set()  # bounded by DEADLINE_S for each worker
+        self._too_late: set[str] = set()  # rooms that were refused while a worker was still being asked
         self._task: asyncio.Task[None] | None = None
         self.copies: dict[str, WorkerCopy] = {}
         self.on_answer: Listener | None = None  # the watcher's ear
@@ -53,27 +55,27 @@ class FleetView:
         self._task = asyncio.create_task(self._poll_for_ever(), name="fleet-view")
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [*self._asking, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
     async def reserve(self, room: str) -> Refusal | None:
         """Hold a place for `room`; within about RESERVE_S the reason when there is none."""
-        silent = False
-        if self.free() > 0:
-            try:
-                async with asyncio.timeout(RESERVE_S):
-                    for worker in sorted(self.workers(), key=lambda w: -w.free):
-                        answer = await self._ask_for_place(worker.url, room)
-                        if answer == "given":
-                            self._held[room] = (worker.url, self._clock() + RESERVED_S)
-                            return None
-                        silent |= answer == "silent"
-            except TimeoutError:
-                silent = True
-        return self._count_on_copies(room, silent)
+        if self.free() <= 0:
+            return self._count_on_copies(room, "refused")
+        asking = asyncio.create_task(self._find_place(room), name="place-for-a-call")
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        done, _ = await asyncio.wait({asking}, timeout=RESERVE_S)
+        if done:
+            return None if asking.result() == "given" else self._count_on_copies(room, asking.result())
+        refusal = self._count_on_copies(room, "silent")
+        if refusal is not None:
+            self._too_late.add(room)
+        return refusal
 
     async def release(self, url: str, room: str, action: Command) -> bool:
         """Tell the job in `room` of the worker at `url`; False when that worker has none, or does not answer."""
@@ -113,13 +115,13 @@ class FleetView:
         self.polled.set()
         await self._give_back()
 
-    def _count_on_copies(self, room: str, silent: bool) -> Refusal | None:
+    def _count_on_copies(self, room: str, answer: Answer) -> Refusal | None:
         workers = self.workers()
         if not workers:
             return "no_agents"
         if any(room in w.reserved for w in workers):  # its answer came too late, but it came
             return None
-        if not silent or self.free() <= 0:
+        if answer == "refused" or self.free() <= 0:
             return "at_capacity"
         self._unconfirmed[room] = self._clock() + RESERVED_S
         return None
@@ -142,8 +144,24 @@ class FleetView:
     async def _unreserve(self, url: str, room: str) -> None:
         try:
             await self._post(f"{url}/fleet/unreserve", {"room": room})
+            await self._ask(url)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:  # it lapses by itself
             logger.debug("the worker at %s keeps a place: %s", url, type(error).__name__)
+
+    async def _find_place(self, room: str) -> Answer:
+        """At the worker with most room, else at the next. Goes on when its caller has no time left to wait."""
+        silent = False
+        for worker in sorted(self.workers(), key=lambda w: -w.free):
+            answer = await self._ask_for_place(worker.url, room)
+            if answer == "given":
+                self._held[room] = (worker.url, self._clock() + RESERVED_S)
+                if room in self._too_late:  # it was refused meanwhile
+                    self._too_late.discard(room)
+                    await self._unreserve(worker.url, room)
+                return "given"
+            silent |= answer == "silent"
+        self._too_late.discard(room)
+        return "silent" if silent else "refused"
 
     async def _ask_for_place(self, url: str, room: str) -> Answer:
         try:
@@ -154,7 +172,7 @@ class FleetView:
                 self.copies[url] = self.copies[url].with_calls_of(kept)
                 return "given"
             return "refused" if status == 503 and said.get("code") else "silent"
-        except (aiohttp.ClientError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             logger.debug("the worker at %s holds no place: %s", url, type(error).__name__)
             return "silent"
 
