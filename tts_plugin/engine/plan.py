@@ -52,6 +52,7 @@ class Plan:
             [self._negative(n) for n in self.backs],
             [self._positive(n) for n in self.reads],
         )
+        self.base_spans = [self.base_span(n) for n in self.reads]
         self.last: dict[int, int] = {}  # row → its last token
         self.heard: dict[int, int] = {}  # row → the token of its latent
         first = 0

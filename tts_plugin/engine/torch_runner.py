@@ -1,20 +1,27 @@
-"""Computes steps with torch: gathers the rows' state, runs the network once over all of them, puts the state back.
+"""Computes steps with torch: lays a step out, runs the network once over all its rows, and hands the audio out.
 
 One step is one pass through the TTS model: every row's last latent, both branches, and the text windows that are due go
-in as tokens of one batch. Then a latent is solved and decoded for every row that is not done.
+in as tokens of one batch. Then a latent is solved and decoded for every row that is not done. On a CPU the rows that
+are done are known before that; elsewhere asking would make the device wait, so theirs is computed and not taken.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from tts_plugin.engine.computation import Computation
+from tts_plugin.engine.graphs import Caller, Captured, CudaGraphs, Direct
 from tts_plugin.engine.kv_cache import PagedCache
+from tts_plugin.engine.layout import Buckets, Scratch, Shape, empty, exact, lay_out
 from tts_plugin.engine.model.config import SAMPLE_RATE_HZ
-from tts_plugin.engine.model.dpm_solver import Schedule, sample
+from tts_plugin.engine.model.dpm_solver import Schedule
 from tts_plugin.engine.model.network import Network
 from tts_plugin.engine.model.packed import pack
 from tts_plugin.engine.model.voice import Voice
@@ -24,27 +31,46 @@ from tts_plugin.engine.plan import Plan, Seat, StoredVoice
 from tts_plugin.engine.runner import DeviceLost, Made, Opening, OutOfMemory, Row, Samples
 from tts_plugin.engine.sizes import Sizes
 
+logger = logging.getLogger(__name__)
+
 
 class TorchRunner:
+    """`buckets`: shapes that steps are padded to; None: those of CUDA graphs on CUDA, none elsewhere."""
+
     sample_rate_hz = SAMPLE_RATE_HZ
 
-    def __init__(self, network: Network, voices: Mapping[str, Voice], schedule: Schedule, sizes: Sizes) -> None:
+    def __init__(
+        self,
+        network: Network,
+        voices: Mapping[str, Voice],
+        schedule: Schedule,
+        sizes: Sizes,
+        *,
+        buckets: Buckets | None = None,
+        one_wait: bool | None = None,
+    ) -> None:
         pack(network)
         config, like = network.config, network.embed_tokens.weight
         self.slots, self.sizes = sizes.slots, sizes
         self.device, self.dtype = str(network.device), str(network.dtype).removeprefix("torch.")
         self.samples_per_latent, self.max_positions = config.samples_per_latent, config.language.max_positions
-        self._network, self._schedule = network, schedule
-        self._noise_rows = 1 + (len(schedule.steps) if schedule.needs_noise else 0)
+        on_cpu, on_cuda = network.device.type == "cpu", network.device.type == "cuda"
+        self._one_wait = not on_cpu if one_wait is None else one_wait
+        self._buckets = Buckets.of(sizes.slots, self.max_positions) if on_cuda and buckets is None else buckets
         with torch.inference_mode():
             self._base = PagedCache(config.language, config.base_layers, sizes.base_pages, like)
             self._tts = PagedCache(config.language, config.tts_layers, sizes.tts_pages, like)
-            self._times = network.diffusion_head.embed_times(torch.tensor(schedule.timesteps).to(network.device))
-            self._latents = torch.zeros(sizes.slots, config.latent, device=network.device)  # [slots, latent] float32
-            self._decoder_state = network.decoder.initial_state(sizes.slots)
             self._voices = self._store(voices)
-            self._negative_hidden = {name: voice.negative_hidden for name, voice in voices.items()}  # [hidden]
+            self._numbers = {name: number for number, name in enumerate(voices)}
+            silences = torch.stack([voice.negative_hidden for voice in voices.values()])
+            self._compute = Computation(network, schedule, sizes.slots, self._base, self._tts, silences)
+            self._caller: Caller = self._captured(network.device) if on_cuda else Direct(network.device)
         self._seats: dict[int, Seat] = {}
+
+    @property
+    def mode(self) -> str:
+        """graphs, or eager and why."""
+        return self._caller.mode
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -76,8 +102,7 @@ class TorchRunner:
         base, tts = self._base.open(slot, voice.base), self._tts.open(slot, voice.tts)
         negative = self._tts.open(slot, voice.negative)
         self._seats[slot] = Seat(opening, voice, base, tts, negative, voice.base.positions, voice.tts.positions)
-        for part in self._decoder_state:
-            part[slot] = 0
+        self._compute.open(slot)
 
     def close(self, slot: int) -> None:
         self._base.pool.give_back(slot, [])
@@ -95,98 +120,115 @@ class TorchRunner:
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[Made]:
+        plan = Plan(rows, [self._seats[row.slot] for row in rows])
+        shape = (self._buckets and self._buckets.shape(plan)) or exact(plan)
         with _torch_errors():
-            plan = Plan(rows, [self._seats[row.slot] for row in rows])
-            conditions, ended = self._hear(plan)
-            speakers = [n for n, row in enumerate(rows) if row.work.speak and not ended[n]]
-            audio = self._speak([rows[n] for n in speakers], conditions[speakers]) if speakers else ()
-        made = [Made(None, end) for end in ended]
-        for n, samples in zip(speakers, audio, strict=True):
-            made[n] = Made(samples, False)
+            conditions, logits = self._hear(plan, shape)
+            if self._one_wait:
+                made = self._speak_all(plan, shape, conditions, logits)
+            else:
+                made = self._speak_on(plan, shape, conditions, logits)
         for row, seat in zip(rows, plan.seats, strict=True):
             seat.advance(row)
         return made
 
-    def _hear(self, plan: Plan) -> tuple[Tensor, list[bool]]:
-        """Latents and text windows go through the TTS model: conditions [rows, 2, hidden], and which rows are done."""
-        network, rows = self._network, len(plan.rows)
-        silent = torch.stack([self._negative_hidden[seat.opening.voice] for seat in plan.seats])  # [rows, hidden]
-        attention = self._tts.at(plan.groups)
-        hidden = network.tts_model(self._embed(plan), attention.positions, attention)[:, 0]  # [tokens, hidden]
-        hidden = torch.cat((hidden, silent))
-        unheard = len(hidden) - rows
-        last = [plan.last.get(n, unheard + n) for n in range(rows)]
-        negative = [plan.negative.get(n, unheard + n) for n in range(rows)]
-        conditions = hidden[torch.tensor([last, negative]).to(hidden.device)].transpose(0, 1)
-        logits = network.eos(hidden[[plan.heard.get(n, 0) for n in range(rows)]]).tolist()
-        return conditions, [n in plan.heard and logit > 0 for n, logit in enumerate(logits)]
+    def _hear(self, plan: Plan, shape: Shape) -> tuple[Tensor, Tensor]:
+        voices = [self._numbers[seat.opening.voice] for seat in plan.seats]
+        numbers = torch.from_numpy(lay_out(plan, shape, self._scratch, voices))
+        conditions, logits = self._caller.call(shape, partial(self._compute.hear, shape), numbers)
+        return conditions, logits
 
-    def _embed(self, plan: Plan) -> Tensor:
-        """[tokens, 1, hidden]: what the TTS model hears, in the order of the plan's groups."""
-        places, network = {n: place for place, n in enumerate(plan.backs)}, self._network
-        pieces, order = [], list[int]()
-        if plan.backs:
-            pieces.append(network.speech_embedding(self._latents[[plan.rows[n].slot for n in plan.backs]]))
-        if plan.reads:
-            pieces.append(network.text_embedding(self._read(plan)))
-        read_at = len(plan.backs)
-        order += [places[n] for n in plan.alone] + [places[n] for n in plan.backs]
-        for n in plan.reads:
-            order += [places[n]] if n in places else []
-            order += range(read_at, read_at + len(plan.rows[n].work.text))
-            read_at += len(plan.rows[n].work.text)
-        return torch.cat(pieces)[order][:, None]
+    def _speak_on(self, plan: Plan, shape: Shape, conditions: Tensor, logits: Tensor) -> list[Made]:
+        """Who is done is asked first: nothing is computed for them."""
+        ended = _ended(plan, logits.tolist())
+        speakers = [n for n, row in enumerate(plan.rows) if row.work.speak and not ended[n]]
+        made = [Made(None, end) for end in ended]
+        if speakers:
+            told = self._speak(plan, speakers, self._rows(shape, len(speakers)), conditions[speakers], logits[speakers])
+            for n, one in zip(speakers, told, strict=False):
+                made[n] = Made(one[1:], False)
+        return made
 
-    def _read(self, plan: Plan) -> Tensor:
-        """The base model reads the text windows: [ids of all windows, hidden]."""
-        ids = [id for n in plan.reads for id in plan.rows[n].work.text]
-        attention = self._base.at([[plan.base_span(n) for n in plan.reads]])
-        tokens = self._network.embed_tokens(torch.tensor(ids).to(self._latents.device))[:, None]
-        hidden: Tensor = self._network.base_model(tokens, attention.positions, attention)[:, 0]
-        return hidden
+    def _speak_all(self, plan: Plan, shape: Shape, conditions: Tensor, logits: Tensor) -> list[Made]:
+        """Who is done comes with the audio, which of those is not taken."""
+        speakers = [n for n, row in enumerate(plan.rows) if row.work.speak]
+        if not speakers:
+            return [Made(None, end) for end in _ended(plan, logits.tolist())]
+        told = self._speak(plan, range(len(plan.rows)), shape.rows, conditions, logits)
+        ended = _ended(plan, told[:, 0].tolist())
+        return [
+            Made(told[n, 1:] if row.work.speak and not ended[n] else None, ended[n]) for n, row in enumerate(plan.rows)
+        ]
 
-    def _speak(self, rows: Sequence[Row], conditions: Tensor) -> Samples:
-        """Makes one latent per row and decodes it: [rows, samples]."""
-        network, device = self._network, self._latents.device
-        noise = torch.from_numpy(self._noise(rows)).to(device)  # [rows, 1 + steps, latent]
-        scales = torch.tensor([[self._seats[row.slot].opening.cfg_scale] for row in rows]).to(device)
-        latents = sample(
-            network.diffusion_head,
-            self._schedule,
-            self._times,
-            conditions[:, 0],
-            conditions[:, 1],
-            scales,
-            noise[:, 0],
-            noise[:, 1:] if self._schedule.needs_noise else None,
-        )
-        slots = torch.tensor([row.slot for row in rows]).to(device)
-        state = tuple(part[slots] for part in self._decoder_state)
-        audio, state = network.decoder(network.unscaled(latents)[:, None], state)
-        samples: Samples = audio.float().cpu().numpy()  # waits for the device: from here on nothing fails
-        self._latents[slots] = latents
-        for part, new in zip(self._decoder_state, state, strict=True):
-            part[slots] = new
-        return samples
+    def _speak(self, plan: Plan, who: Sequence[int], size: int, conditions: Tensor, logits: Tensor) -> Samples:
+        """One latent for each of who, in a shape of `size` rows: [size, logit and samples]."""
+        rows = [plan.rows[n] for n in who]
+        slots = torch.full((size,), self._compute.scratch_slot)
+        slots[: len(rows)] = torch.tensor([row.slot if row.work.speak else self._compute.scratch_slot for row in rows])
+        drawn = torch.from_numpy(self._draw(rows, size))
+        if len(conditions) < size:
+            conditions = torch.cat((conditions, conditions[:1].expand(size - len(conditions), -1, -1)))
+            logits = torch.cat((logits, logits[:1].expand(size - len(logits))))
+        (told,) = self._caller.call(size, self._told, conditions, logits, slots, drawn)
+        heard: Samples = told.cpu().numpy()  # waits for the device: from here on nothing fails
+        return heard
 
-    def _noise(self, rows: Sequence[Row]) -> Samples:
+    def _told(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return (self._compute.speak(*inputs),)
+
+    def _rows(self, shape: Shape, speakers: int) -> int:
+        return shape.rows if self._buckets else speakers
+
+    @property
+    def _scratch(self) -> Scratch:
+        return Scratch(self._compute.scratch_slot, self._base.scratch_page, self._tts.scratch_page)
+
+    def _draw(self, rows: Sequence[Row], size: int) -> Samples:
+        """[size, 1 + noise rows * latent]: guidance scale, then noise."""
         openings = [self._seats[row.slot].opening for row in rows]
-        latents = [row.work.latent for row in rows]
-        drawn = normal([opening.seed for opening in openings], latents, self._noise_rows, self._latents.shape[1])
+        latents, width = [row.work.latent for row in rows], self._compute.network.config.latent
+        noise = normal([opening.seed for opening in openings], latents, self._compute.noise_rows, width)
         for place, (opening, latent) in enumerate(zip(openings, latents, strict=True)):
             if opening.noise is not None:
-                drawn[place] = opening.noise(latent)
+                noise[place] = opening.noise(latent)
+        drawn = np.zeros((size, 1 + self._compute.noise_rows * width), np.float32)
+        drawn[: len(rows), 0] = [opening.cfg_scale for opening in openings]
+        drawn[: len(rows), 1:] = noise.reshape(len(rows), -1)
         return drawn
+
+    def _captured(self, device: torch.device) -> Caller:
+        """CUDA graphs of all buckets, or none where that fails."""
+        graphs = CudaGraphs(device)
+        try:
+            graphs.capture(self._to_capture())
+        except RuntimeError as error:
+            why = str(error).splitlines()[0][:120]
+            logger.warning("no CUDA graphs, so steps take longer: %s", why)
+            return Direct(device, why)
+        return graphs
+
+    def _to_capture(self) -> Iterator[Captured]:
+        assert self._buckets is not None
+        hidden, rows_of_noise = self._compute.network.config.language.hidden, self._compute.noise_rows
+        width, like = 1 + rows_of_noise * self._compute.network.config.latent, self._compute.network.embed_tokens.weight
+        for shape in self._buckets.shapes():
+            numbers = torch.from_numpy(empty(shape, self._scratch))
+            yield Captured(shape, partial(self._compute.hear, shape), [numbers])
+        for rows in reversed(self._buckets.rows):
+            slots = torch.full((rows,), self._compute.scratch_slot)
+            conditions, logits = like.new_zeros(rows, 2, hidden), torch.zeros(rows)
+            yield Captured(rows, self._told, [conditions, logits, slots, torch.zeros(rows, width)])
 
     def _store(self, voices: Mapping[str, Voice]) -> dict[str, StoredVoice]:
         return {
-            name: StoredVoice(
-                self._base.store(voice.base),
-                self._tts.store(voice.tts),
-                self._tts.store(voice.negative),
-            )
+            name: StoredVoice(self._base.store(voice.base), self._tts.store(voice.tts), self._tts.store(voice.negative))
             for name, voice in voices.items()
         }
+
+
+def _ended(plan: Plan, logits: Sequence[float]) -> list[bool]:
+    """Rows whose last latent was the last, as the model says on hearing it."""
+    return [row.work.feed_back and logits[n] > 0 for n, row in enumerate(plan.rows)]
 
 
 @contextmanager
