@@ -5,26 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import Protocol
 
 from tts_plugin.engine.calibration import calibrate
 from tts_plugin.engine.capacity import Capacity, step_limit_s
 from tts_plugin.engine.config import EngineConfig
-from tts_plugin.engine.device import Resolved, free_bytes, resolve
-from tts_plugin.engine.model.config import ModelConfig, WrongCheckpoint
-from tts_plugin.engine.model.dpm_solver import make_schedule
-from tts_plugin.engine.model.load import load
-from tts_plugin.engine.model.voice import Voice, load_voice
+from tts_plugin.engine.device import Resolved, resolve
 from tts_plugin.engine.runner import Runner
-from tts_plugin.engine.sizes import Sizes, VoiceLengths, fit
+from tts_plugin.engine.sizes import Sizes
 from tts_plugin.engine.tokenizer import load_vocabulary
-from tts_plugin.engine.torch_runner import TorchRunner
 from tts_plugin.engine.vibevoice import VibeVoiceBackend
 from tts_plugin.hub import ModelFiles
 from tts_plugin.preset import WrongPreset, verify
 
 logger = logging.getLogger(__name__)
 
-_MOST_SLOTS = {"cuda": 1024, "mps": 8, "cpu": 8}  # unless TTS_MAX_BATCH_SIZE says otherwise; memory may allow fewer
+
+class SizedRunner(Runner, Protocol):
+    sizes: Sizes
 
 
 class TooSlow(RuntimeError):
@@ -38,11 +36,7 @@ def open_vibevoice(config: EngineConfig, files: ModelFiles, *, real_time_only: b
     """
     started = time.monotonic()
     resolved = resolve(config.device, config.dtype)
-    network = load(files.config, files.weights, resolved.torch_device, resolved.torch_dtype)
-    voices = _load_voices(files, network.config, resolved)
-    sizes = _sizes(config, network.config, voices, resolved)
-    schedule = make_schedule(config.solver, config.solver_steps, network.config.diffusion.train_steps)
-    runner = TorchRunner(network, voices, schedule, sizes)
+    runner = _open_runner(config, files, resolved)
     encode = load_vocabulary(files.tokenizer.parent if files.tokenizer else None)
     load_s = time.monotonic() - started
     capacity = _calibrated(runner, config, resolved)
@@ -74,32 +68,22 @@ def _why_too_slow(runner: Runner, capacity: Capacity, resolved: Resolved) -> str
     )
 
 
-def _load_voices(files: ModelFiles, config: ModelConfig, resolved: Resolved) -> dict[str, Voice]:
+def _open_runner(config: EngineConfig, files: ModelFiles, resolved: Resolved) -> SizedRunner:
+    from tts_plugin.engine.open_torch import open_torch_runner
+
+    return open_torch_runner(config, files, _voice_files(files), resolved)
+
+
+def _voice_files(files: ModelFiles) -> dict[str, Path]:
+    """Every voice's file, verified. Raises WrongPreset."""
     if not files.voice_ids:
         raise WrongPreset(f"there is no voice in {files.voices}: fetch them with tts-ops pull")
-    return {
-        voice: load_voice(_verified(files.voices, voice), config, resolved.torch_device, resolved.torch_dtype)
-        for voice in files.voice_ids
-    }
+    for voice in files.voice_ids:
+        verify(files.voices, voice)
+    return {voice: files.voices / f"{voice}.safetensors" for voice in files.voice_ids}
 
 
-def _verified(folder: Path, voice: str) -> Path:
-    verify(folder, voice)
-    return folder / f"{voice}.safetensors"
-
-
-def _sizes(config: EngineConfig, model: ModelConfig, voices: dict[str, Voice], resolved: Resolved) -> Sizes:
-    lengths = [VoiceLengths(v.base.positions, v.tts.positions, v.negative.positions) for v in voices.values()]
-    longest = max(length.tts for length in lengths)
-    if longest >= model.language.max_positions:
-        raise WrongCheckpoint(
-            f"a voice of {longest} positions leaves none of {model.language.max_positions} to speak in"
-        )
-    slots = config.max_batch_size or _MOST_SLOTS[resolved.kind]
-    return fit(model, lengths, slots, resolved.torch_dtype.itemsize, free_bytes(resolved))
-
-
-def _say_so(config: EngineConfig, resolved: Resolved, runner: TorchRunner, capacity: Capacity, load_s: float) -> None:
+def _say_so(config: EngineConfig, resolved: Resolved, runner: SizedRunner, capacity: Capacity, load_s: float) -> None:
     logger.info(
         "VibeVoice speaks: device %s (configured %s), %s (configured %s), loaded in %.1f s, %d voices,"
         " %d slots, %d KV pages (%d MiB); capacity %d: a step takes %.0f ms for 1, %.0f ms for %d, allowed are %.0f ms",
