@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 
 from tts_plugin.breakers import Breakers
 from tts_plugin.decisions import Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap, SwapReason
@@ -76,7 +77,10 @@ class Relay:
         """When `tick` is to be called if nothing happens before; None: not at all."""
         if self._attempt is None or self.over:
             return None
-        times = [at for at in (self._release_at(self._attempt), self._stalled_at(self._attempt)) if at is not None]
+        stalled_at_s = self._stalled_at(self._attempt)
+        times = [] if stalled_at_s is None else [stalled_at_s]
+        if self._attempt.said.pushed < self._attempt.said.received:
+            times.append(self._needed_at())
         return min(times, default=None)
 
     def feed(self, delta: str, now_s: float) -> list[Decision]:
@@ -175,7 +179,7 @@ class Relay:
     def _release(self, current: _Attempt, now_s: float) -> list[Decision]:
         """Push what is sure, and the rest too when the listener needs it."""
         said = current.said
-        needed = self._in_hand_s(now_s) <= self._limits.keep_back_s or not said.told_any
+        needed = not said.told_any or now_s >= self._needed_at()
         return self._push(current, said.received if needed else said.sure, now_s)
 
     def _push(self, current: _Attempt, until: int, now_s: float) -> list[Decision]:
@@ -237,13 +241,9 @@ class Relay:
         rest = self._transcript.rest(self._pushed / self._rate_hz)
         return Finish((*pieces, rest) if rest else pieces)
 
-    def _in_hand_s(self, now_s: float) -> float:
-        return 0.0 if self._played_out_s is None else self._played_out_s - now_s
-
-    def _release_at(self, current: _Attempt) -> float | None:
-        if current.said.pushed == current.said.received or self._played_out_s is None:
-            return None
-        return self._played_out_s - self._limits.keep_back_s
+    def _needed_at(self) -> float:
+        """When the listener will need what is kept back."""
+        return -inf if self._played_out_s is None else self._played_out_s - self._limits.keep_back_s
 
     def _stalled_at(self, current: _Attempt) -> float | None:
         """When it counts as stuck: only while it owes audio that the listener is about to need."""

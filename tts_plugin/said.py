@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from tts_plugin.protocol import Word
 
-
 SLACK_S = 0.06  # between two words of one message the edge is good to about so much; after the last it is exact
 ESTIMATED_SLACK_S = 0.8  # of timings that are estimates: VibeVoice's, one window of speech
 
@@ -55,7 +54,8 @@ class Said:
             overlaps = follower is not None and follower.source_start < word.source_end
             if word.source_end > self._position and not overlaps and _at_edge(source, word.source_end):
                 self._position = word.source_end
-                self.sure = max(self.sure, self._samples(word.end_s))
+                sure_s = word.end_s + (ESTIMATED_SLACK_S if self.estimated else 0.0)
+                self.sure = max(self.sure, self._samples(sure_s))
         return self._position
 
     def push(self, until: int) -> list[Word]:
