@@ -30,7 +30,10 @@ def capacity(*, max_calls: int | None, cores: int, embedded: bool, engine_slots:
 
 
 class Admission:
-    """Counts places: calls that run, jobs accepted a moment ago, rooms whose caller has a join token."""
+    """Counts places, one for each room: with a job that runs or was just accepted, or with a caller on the way.
+
+    A room's next job takes its room's place, so that a call is never lost for want of the place it already has.
+    """
 
     def __init__(
         self,
@@ -39,11 +42,11 @@ class Admission:
         clock: Callable[[], float] = time.monotonic,
         can_start: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`running` gives the ids of the jobs that run; `can_start` says whether a process more can be started."""
+        """`running` gives the rooms whose job runs; `can_start` says whether a process more can be started."""
         self._running = running
         self._clock = clock
         self._can_start = can_start
-        self._accepted: dict[str, float] = {}  # job id -> until
+        self._accepted: dict[str, float] = {}  # room -> until
         self._reserved: dict[str, float] = {}  # room -> until
         self._lock = threading.Lock()
         self.capacity = 0
@@ -51,35 +54,39 @@ class Admission:
 
     def reserve(self, room: str) -> Refusal | None:
         """Hold a place for the call in `room` for RESERVATION_S; the reason when there is none."""
-        return self._take(self._reserved, room, room)
+        return self._take(self._reserved, room)
 
-    def admit(self, job_id: str, room: str) -> Refusal | None:
-        """Take the job, in the place held for its room where there is one; the reason when it is refused.
+    def admit(self, room: str) -> Refusal | None:
+        """Take the job for `room`; the reason when it is refused.
 
-        A taken job holds its place until it runs, is released, or RESERVATION_S are over.
+        It holds its place until it runs, is released, or RESERVATION_S are over.
         """
-        return self._take(self._accepted, job_id, room)
+        refusal = self._take(self._accepted, room)
+        if refusal is None:
+            self.unreserve(room)  # after the other: the place is never free between them
+        return refusal
 
     def keep(self, room: str) -> None:
         """The job of `room` died: its place is not for a new caller but for the job that takes the call over."""
         if not self.draining:
             self._reserved[room] = self._clock() + LOST_CALL_S
 
-    def release(self, job_id: str) -> None:
-        self._accepted.pop(job_id, None)
+    def release(self, room: str) -> None:
+        """An accepted job did not come."""
+        self._accepted.pop(room, None)
 
     def unreserve(self, room: str) -> None:
         self._reserved.pop(room, None)
 
     @property
     def calls(self) -> frozenset[str]:
-        """Ids of the jobs that hold a place."""
+        """Rooms with a job, or with one on its way."""
         return frozenset(self._running()) | _alive(self._accepted, self._clock())
 
     @property
     def reserved(self) -> frozenset[str]:
         """Rooms that hold a place and have no job yet."""
-        return _alive(self._reserved, self._clock())
+        return _alive(self._reserved, self._clock()) - self.calls
 
     @property
     def active(self) -> int:
@@ -87,34 +94,35 @@ class Admission:
 
     @property
     def free(self) -> int:
-        return self.capacity - self.active - len(self.reserved)
+        """Below zero when the capacity shrank, or a dying job is still there beside its successor."""
+        return self.capacity - len(self.calls | self.reserved)
 
     @property
     def load(self) -> float:
-        """0 … FULL_LOAD for LiveKit's choice between workers."""
+        """0 … FULL_LOAD for LiveKit's choice between workers, which asks twice a second: time to tidy up."""
+        with self._lock:
+            self._forget()
         return min(FULL_LOAD, 1 - max(0, self.free) / self.capacity) if self.capacity else FULL_LOAD
 
-    def _take(self, places: dict[str, float], holder: str, room: str) -> Refusal | None:
+    def _take(self, places: dict[str, float], room: str) -> Refusal | None:
         with self._lock:
             if self.draining:
                 return "draining"
             if not self._can_start():
                 return "no_descriptors"
-            if self.free <= 0 and room not in self.reserved:
+            if self.free <= 0 and room not in self.calls | self.reserved:
                 return "at_capacity"
             self._forget()
-            self._reserved.pop(room, None)
-            places[holder] = self._clock() + RESERVATION_S
+            places[room] = self._clock() + RESERVATION_S
             return None
 
     def _forget(self) -> None:
         """What holds no place any more. Only within the lock: nothing may be added meanwhile."""
-        now, running = self._clock(), frozenset(self._running())
-        for job_id in [j for j, until in self._accepted.copy().items() if until <= now or j in running]:
-            self._accepted.pop(job_id, None)
-        for room in [r for r, until in self._reserved.copy().items() if until <= now]:
-            self._reserved.pop(room, None)
+        now = self._clock()
+        for places, seen in ((self._accepted, frozenset(self._running())), (self._reserved, self.calls)):
+            for room in [r for r, until in places.copy().items() if until <= now or r in seen]:
+                places.pop(room, None)
 
 
 def _alive(places: dict[str, float], now: float) -> frozenset[str]:
-    return frozenset(holder for holder, until in places.copy().items() if until > now)
+    return frozenset(room for room, until in places.copy().items() if until > now)

@@ -16,13 +16,13 @@ from livekit.agents import AgentServer, JobRequest
 
 from worker import agent_file
 from worker.admission import Admission, Refusal, capacity
-from worker.call import answer_call, prepare_process
 from worker.descriptors import can_open_a_call, raise_limit
 from worker.drain import Drain
 from worker.engine_slots import EngineSlots
 from worker.fleet import Fleet
 from worker.health import HealthServer, WorkerDesk, WorkerState
 from worker.job_link import Command
+from worker.job_process import answer_call, prepare_process
 from worker.loop_watch import BlockedLoop, LoopLag
 from worker.metrics import WorkerMetrics
 from worker.settings import Settings, SettingsError
@@ -54,7 +54,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admission = Admission(self._running_jobs, can_start=can_open_a_call)
+        self._admission = Admission(self._running_rooms, can_start=can_open_a_call)
         self._drain = Drain(
             rooms=lambda: self._fleet.rooms, command=self._command, on_cut=lambda: self._metrics.cut.inc()
         )
@@ -110,7 +110,7 @@ class Worker:
             load_fnc=lambda: self._admission.load,
             load_threshold=math.inf,  # LiveKit's own estimate refuses bursts; admission is exact
             setup_fnc=prepare_process,
-            preload_modules=["worker.call"],
+            preload_modules=["worker.job_process"],
             num_idle_processes=max(1, min(self._admission.capacity, MAX_IDLE_PROCESSES)),
             initialize_process_timeout=60.0,
             drain_timeout=settings.drain_timeout,
@@ -124,7 +124,7 @@ class Worker:
 
     async def _on_request(self, request: JobRequest) -> None:
         """Exact admission. `terminate=False`: a full worker must not end the job for every other worker."""
-        refusal = self._admission.admit(request.id, request.room.name)
+        refusal = self._admission.admit(request.room.name)
         if refusal is not None:
             self._count_refusal("job", refusal)
             log.info("job %s refused: %s", request.id, refusal)
@@ -133,7 +133,7 @@ class Worker:
         try:
             await request.accept(name="agent")
         except BaseException:
-            self._admission.release(request.id)
+            self._admission.release(request.room.name)
             raise
 
     def _reserve(self, room: str) -> Refusal | None:
@@ -156,9 +156,9 @@ class Worker:
         """LiveKit's library tells nobody that its connection is lost; it only notes that it is connecting again."""
         return self._has_registered and not getattr(self._server, "_connecting", False)
 
-    def _running_jobs(self) -> list[str]:
+    def _running_rooms(self) -> list[str]:
         try:
-            return [job.job.id for job in self._server.active_jobs]
+            return [job.job.room.name for job in self._server.active_jobs]
         except AttributeError:  # before run() the server has no process pool
             return []
 

@@ -23,7 +23,7 @@ class WorkerRoutes:
     """A worker's own routes and its own admission; only the calls are the test's."""
 
     def __init__(self, capacity: int) -> None:
-        self.calls: dict[str, str] = {}  # job id -> room
+        self.calls: set[str] = set()  # rooms
         self.admission = Admission(lambda: list(self.calls))
         self.admission.capacity = capacity
         self.asked = 0
@@ -44,8 +44,8 @@ class WorkerRoutes:
         return f"http://127.0.0.1:{self.server.port}"
 
     def begin(self, room: str) -> None:
-        assert self.admission.admit(f"job-{room}", room) is None
-        self.calls[f"job-{room}"] = room
+        assert self.admission.admit(room) is None
+        self.calls.add(room)
 
     def reserve(self, room: str) -> Any:
         self.asked += 1
@@ -54,7 +54,7 @@ class WorkerRoutes:
 
     def command(self, room: str, command: Command) -> bool:
         self.commands.append((room, command))
-        return room in self.calls.values()
+        return room in self.calls
 
     def describe(self) -> dict[str, Any]:
         a = self.admission
@@ -63,7 +63,7 @@ class WorkerRoutes:
             "active": a.active,
             "reserved": sorted(a.reserved),
             "draining": a.draining,
-            "jobs": [{"room": room, "job_id": job} for job, room in self.calls.items()],
+            "jobs": [{"room": room, "job_id": f"job-{room}"} for room in self.calls],
         }
 
 
