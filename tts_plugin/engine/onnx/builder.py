@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tts_plugin.engine.onnx.blocks import BLOCK, quantised
+from tts_plugin.engine.onnx.session import PRECISIONS as PRECISIONS
+from tts_plugin.engine.onnx.session import Precision as Precision
+from tts_plugin.engine.onnx.session import open_session as open_session
 
-Precision = Literal["float32", "int8", "int4"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "int8", "int4")
+if TYPE_CHECKING:
+    import onnxruntime
+
 BITS = {"int8": 8, "int4": 4}
 Shape = Sequence[int | str]
 Array = NDArray[Any]
@@ -123,16 +126,6 @@ class Builder:
     def _new(self, kind: str) -> str:
         self._count += 1
         return f"{kind}_{self._count}"
-
-
-def open_session(model: bytes | Path, threads: int) -> onnxruntime.InferenceSession:
-    """Threads compute while a call runs and sleep, not spin, between calls: others live on the same cores."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3  # errors
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    source = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def _data_path(path: Path) -> Path:
