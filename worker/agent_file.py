@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from worker.phrases import Phrases
+
 MAX_FILE_BYTES = 256 * 1024
 
 DEFAULT_INSTRUCTIONS = (
@@ -43,6 +45,10 @@ class AgentFile(BaseModel):
     voice: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
     limits: Limits = Limits()
+    phrases: Phrases = Phrases()
+
+
+_MODELS: dict[tuple[Any, ...], type[BaseModel]] = {("limits",): Limits, ("phrases",): Phrases}
 
 
 def load(path: Path, *, must_exist: bool = False) -> AgentFile:
@@ -98,7 +104,7 @@ def _refuse_repeated_keys(node: yaml.Node | None, name: str) -> None:
 
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    return sorted((Limits if location == ("limits",) else AgentFile).model_fields)
+    return sorted(_MODELS.get(location, AgentFile).model_fields)
 
 
 def _line_of(node: yaml.Node | None, location: tuple[Any, ...]) -> int:

@@ -1,119 +1,126 @@
 """One call: a job process joins its room, listens, asks the language model and speaks while the answer is written.
 
 Speech to text, turns and interruptions are LiveKit's AgentSession; here stands what is put into it and what is told
-of it.
+of it. What happens when a part fails: docs/reliability.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import json
 import logging
-import ssl
 import time
+from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 from livekit import rtc
 from livekit.agents import (
-    AgentSession,
+    AgentStateChangedEvent,
     CloseEvent,
+    CloseReason,
     ConversationItemAddedEvent,
     ErrorEvent,
     JobContext,
-    JobProcess,
     UserInputTranscribedEvent,
-    inference,
+    UserStateChangedEvent,
     llm,
     room_io,
 )
-from livekit.agents.voice.agent_session import SessionConnectOptions
-from livekit.agents.voice.turn import EndpointingOptions
-from livekit.plugins import silero
 
-from tts_plugin import plugin as vibevoice
-from worker import agent_file, logs, providers, turn_taking
+from worker import handover, providers, turn_taking
 from worker.agent import VoiceAgent
 from worker.agent_file import AgentFile
-from worker.job_link import JobLink
+from worker.call_session import build_session, endpointing
+from worker.clips import Clip, Clips, Kind
+from worker.final_words import FinalWords
+from worker.hearing import Hearing
+from worker.job_link import Command, JobLink
+from worker.llm_chain import LlmChain
+from worker.page import Page
 from worker.settings import Settings
+from worker.turn_guard import TurnGuard, without_fillers
 from worker.turns import TurnLog
+from worker.typed_text import TOPIC as TYPED_TOPIC
+from worker.typed_text import TypedText
+from worker.watchdog import Due, Limits
 
-# What the language model's client imports at its first request: 0.1 to 0.2 s on the call's event loop.
-LAZY_IMPORTS = ("anyio._backends._asyncio", "jiter", "openai.pagination", "openai.resources.chat.completions")
-TURN_TOPIC = "tts-ops.turn"
 CALLER_TIMEOUT_S = 30.0  # a caller who got a token but never comes must not hold a job
+CONNECT_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 15.0
+GREETING_TIMEOUT_S = 30.0
 GOODBYE_TIMEOUT_S = 8.0
-FIRST_AUDIO_TIMEOUT_S = 4.0  # a slow first sound is better than a retry; a dead engine is seen at once
-GOODBYE = "We have reached the longest time for one call. Thank you, and goodbye."
+INTERRUPT_TIMEOUT_S = 5.0
+IDLE_LOOK_S = 0.1
 ANSWER_TYPED = room_io.TextInputOptions().text_input_cb  # LiveKit's own: interrupts, then answers
-BROKEN = AgentFile(
-    instructions="Say that you cannot take calls at the moment.",
-    greeting="Hello, this is an AI assistant. I am not set up correctly and cannot take calls at the moment. Goodbye.",
-)
+OVER = (CloseReason.PARTICIPANT_DISCONNECTED, CloseReason.USER_INITIATED, CloseReason.TASK_COMPLETED)
 
 log = logging.getLogger(__name__)
-
-
-def prepare_process(process: JobProcess) -> None:
-    """The slow first work of a call, done while the process waits for one: none of it may block a call's loop."""
-    settings = Settings()
-    logs.configure_levels(settings.log_level)
-    ssl.create_default_context()
-    for name in LAZY_IMPORTS:
-        importlib.import_module(name)
-    process.userdata["settings"] = settings
-    process.userdata["vad"] = silero.VAD.load(min_silence_duration=0.25, activation_threshold=0.5)
-    process.userdata["conversation"] = uuid4().hex  # a job process takes one call
-    process.userdata["llm"] = providers.build_llm(settings, conversation=process.userdata["conversation"])
-
-
-async def answer_call(ctx: JobContext) -> None:
-    """The entry point of a job."""
-    settings: Settings = ctx.proc.userdata["settings"]
-    try:
-        file = agent_file.load(settings.agent_file, must_exist="agent_file" in settings.model_fields_set)
-        broken = False
-    except agent_file.AgentFileError as error:
-        log.error("the agent file cannot be used: %s", error)
-        file, broken = BROKEN, True
-    await Call(ctx, settings, file).run(hang_up_after_greeting=broken)
 
 
 class Call:
     """The parts of one call and the wires between them."""
 
-    def __init__(self, ctx: JobContext, settings: Settings, file: AgentFile) -> None:
+    def __init__(self, ctx: JobContext, settings: Settings, file: AgentFile, chain: LlmChain, clips: Clips) -> None:
         self._ctx = ctx
         self._settings = settings
         self._file = file
         self._turns = TurnLog()
+        self._page = Page(ctx.room)
         self._prompt_cache = providers.build_prompt_cache(settings, conversation=ctx.proc.userdata["conversation"])
         self._link = JobLink(
-            settings.fleet_socket, job_id=ctx.job.id, room=ctx.job.room.name, room_sid=ctx.job.room.sid
+            settings.fleet_socket,
+            job_id=ctx.job.id,
+            room=ctx.job.room.name,
+            room_sid=ctx.job.room.sid,
+            on_command=self._on_command,
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._agent = VoiceAgent(file, self._turns)
-        self._session = self._build_session()
+        self._handover = handover.decode(ctx.job.metadata)
+        chain.note = self._link.note
+        turn_s = settings.tool_timeout_s + settings.llm_timeout_s * len(chain.models)
+        limits = Limits(settings.filler_after_s, settings.filler_every_s, turn_s)
+        self._guard = TurnGuard(limits, clips, note=self._link.note)
+        self._hearing = Hearing(
+            deaf_after_s=settings.stt_final_timeout_s, on_deaf=self._on_deaf, on_back=self._on_hearing_again
+        )
+        self._final_words = FinalWords(timeout_s=settings.stt_final_timeout_s, on_late=self._on_late_words)
+        self._typed = TypedText(max_chars=settings.max_turn_chars, take=self._on_typed, refuse=self._page.notice)
+        self._agent = VoiceAgent(
+            file, self._turns, chain, self._guard, self._hearing, chat_ctx=_history(self._handover)
+        )
+        self._session = build_session(
+            settings,
+            file,
+            model=chain.models[0].llm,
+            vad=ctx.proc.userdata["vad"],
+            on_swap=lambda reason: self._link.note("swap", reason=reason),
+        )
+        self._keeps_room = False
+        self._closed = False
 
     async def run(self, *, hang_up_after_greeting: bool) -> None:
         self._link.start()
         self._ctx.add_shutdown_callback(self._close)
         self._listen()
-        await self._ctx.connect()
-        self._ctx.room.local_participant.register_rpc_method("interrupt", self._on_interrupt)
-        await self._session.start(
-            self._agent,
-            room=self._ctx.room,
-            room_options=self._room_options(),
-            record=False,  # the recording would go to LiveKit's cloud
-            session_host=False,  # else any participant could drive and watch the session
-        )
-        self._prompt_cache.warm(self._agent.chat_ctx)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await self._ctx.connect()
+        room = self._ctx.room
+        room.local_participant.register_rpc_method("interrupt", self._on_interrupt)
+        room.on("participant_disconnected", lambda _: self._own(self._end_in_time(), "end-in-time"))
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await self._session.start(
+                self._agent,
+                room=room,
+                room_options=_room_options(),
+                record=False,  # the recording would go to LiveKit's cloud
+                session_host=False,  # else any participant could drive and watch the session
+            )
+        room.register_text_stream_handler(TYPED_TOPIC, self._typed.on_stream)
+        self._own(self._watch_tools(), "tool-watch")
+        self._prompt_cache.warm(self._agent.prompt(self._agent.chat_ctx))
         try:
-            await asyncio.wait_for(self._ctx.wait_for_participant(), CALLER_TIMEOUT_S)
+            async with asyncio.timeout(CALLER_TIMEOUT_S):
+                await self._ctx.wait_for_participant()
         except TimeoutError:
             self._hang_up("no caller came")
             return
@@ -124,72 +131,94 @@ class Call:
         limit_s = min(self._file.limits.max_call_s or self._settings.max_call_s, self._settings.max_call_s)
         self._own(self._end_after(limit_s), "call-limit")
 
-    def _build_session(self) -> AgentSession[None]:
-        settings = self._settings
-        voice = self._file.voice or settings.tts_voice
-        return AgentSession(
-            stt=providers.build_stt(settings, language=self._file.language),
-            llm=self._ctx.proc.userdata["llm"],
-            tts=vibevoice.TTS(
-                base_url=settings.engine_address, voice=voice, first_audio_timeout_s=FIRST_AUDIO_TIMEOUT_S
-            ),
-            vad=self._ctx.proc.userdata["vad"],
-            turn_handling={
-                # Both are pinned: in dev mode the defaults send the caller's audio to LiveKit's cloud.
-                "turn_detection": inference.TurnDetector(version="v1-mini"),
-                "interruption": {"mode": "vad", "min_duration": 0.1, "false_interruption_timeout": 1.5},
-                "endpointing": _endpointing(turn_taking.OTHER_LANGUAGES),  # until the first words: _on_transcribed
-                "preemptive_generation": {
-                    "enabled": True,
-                    "preemptive_tts": True,
-                    "max_retries": 10,
-                    "max_speech_duration": 30.0,
-                },
-            },
-            conn_options=SessionConnectOptions(llm_conn_options=providers.llm_connect_options(settings)),
-            use_tts_aligned_transcript=True,
-            user_away_timeout=self._file.limits.user_away_s,
-            aec_warmup_duration=None,
-        )
-
     def _listen(self) -> None:
         session = self._session
         session.on("user_input_transcribed", self._on_transcribed)
+        session.on("user_state_changed", self._on_caller_state)
+        session.on("agent_state_changed", self._on_agent_state)
         session.on("conversation_item_added", self._on_item)
         session.on("error", self._on_error)
         session.on("close", self._on_close)
 
-    def _room_options(self) -> room_io.RoomOptions:
-        return room_io.RoomOptions(
-            audio_input=room_io.AudioInputOptions(frame_size_ms=20),
-            text_input=room_io.TextInputOptions(text_input_cb=self._on_typed),
-            delete_room_on_close=True,  # else a hung-up call holds its job for the room's departure timeout
-        )
-
-    async def _on_typed(self, session: AgentSession[None], event: room_io.TextInputEvent) -> None:
-        self._turns.typed(time.time())
-        answered = ANSWER_TYPED(session, event)
-        if answered is not None:
-            await answered
-
     async def _greet(self) -> None:
-        if self._file.greeting:
+        if self._handover is not None:
+            await self._say("cut_off", GREETING_TIMEOUT_S)
+        elif self._file.greeting:
+            self._guard.turn_began()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._session.say(self._file.greeting).wait_for_playout(), 30.0)
+                async with asyncio.timeout(GREETING_TIMEOUT_S):
+                    await self._session.say(self._file.greeting).wait_for_playout()
+
+    # What the caller does.
+
+    async def _on_typed(self, text: str, reader: rtc.TextStreamReader, identity: str) -> None:
+        participant = self._ctx.room.remote_participants.get(identity)
+        if participant is None or self._closed:
+            return
+        self._guard.caller_typed()
+        self._turns.typed(time.time())
+        answered = ANSWER_TYPED(self._session, room_io.TextInputEvent(text, reader.info, participant))
+        if answered is not None:
+            with contextlib.suppress(TimeoutError, RuntimeError):  # the session is closing
+                async with asyncio.timeout(INTERRUPT_TIMEOUT_S):
+                    await answered
 
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
+        self._final_words.transcribed(event.transcript, final=event.is_final)
         wait = turn_taking.delays(event.transcript, self._file.language)
-        self._session.update_options(endpointing_opts=_endpointing(wait))
+        self._session.update_options(endpointing_opts=endpointing(wait))
         if not event.is_final:
             coming = self._agent.chat_ctx.copy()
             coming.add_message(role="user", content=event.transcript)
             self._prompt_cache.warm(self._agent.prompt(coming))
 
+    def _on_caller_state(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking":
+            self._guard.caller_spoke()
+            self._final_words.caller_spoke()
+        elif event.old_state == "speaking":
+            self._guard.caller_paused()
+            self._final_words.caller_paused()
+
+    def _on_late_words(self, has_words: bool) -> None:
+        """The recogniser owes its final words: go on with what is there, or ask again."""
+        self._link.note("deadline", stage="stt_final")
+        with contextlib.suppress(RuntimeError):
+            if has_words:
+                self._session.commit_user_turn(transcript_timeout=0.01)
+            elif not self._hearing.is_deaf:
+                self._own(self._say("not_heard", GOODBYE_TIMEOUT_S), "not-heard")
+
+    def _on_deaf(self) -> None:
+        self._page.notice("cannot_hear", "The agent cannot hear you at the moment. You can type.")
+        self._own(self._say("cannot_hear", GOODBYE_TIMEOUT_S), "cannot-hear")
+
+    def _on_hearing_again(self) -> None:
+        self._page.notice("hears_again", "The agent hears you again.")
+
+    async def _on_interrupt(self, _: rtc.RpcInvocationData) -> str:
+        self._session.interrupt()
+        return "ok"
+
+    # What the agent does.
+
+    def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
+        if event.new_state in ("thinking", "speaking"):
+            self._guard.turn_began()
+        else:
+            self._guard.turn_ended()
+
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
         if not isinstance(item, llm.ChatMessage) or item.role not in ("user", "assistant"):
             return
-        self._link.turn(item.role, item.text_content or "", interrupted=item.interrupted)
+        text = item.text_content or ""
+        if item.role == "assistant":
+            text = without_fillers(text, self._guard.clips.fillers, interrupted=item.interrupted)
+            item.content = [text]
+            if not text:
+                return
+        self._link.turn(item.role, text, interrupted=item.interrupted)
         if item.role == "user":
             self._prompt_cache.drop()
             m = item.metrics
@@ -206,17 +235,55 @@ class Call:
             self._turns.stamp("speaking", started_at)
         report = self._turns.answered(interrupted=answer.interrupted)
         self._link.note("turn", interrupted=report.interrupted, **report.seconds)
-        self._own(self._send(json.dumps(report.as_dict())), "turn-report")
+        self._page.turn(report.as_dict())
 
-    async def _send(self, text: str) -> None:
-        try:
-            await self._ctx.room.local_participant.send_text(text, topic=TURN_TOPIC)
-        except RuntimeError as error:  # the room is being left
-            log.debug("a turn report was not sent: %s", type(error).__name__)
+    async def _watch_tools(self) -> None:
+        """While a tool is at work none of the agent's nodes is: its fillers are said from here."""
+        while True:
+            await asyncio.sleep(IDLE_LOOK_S)
+            if self._guard.for_idle() is Due.FILLER:
+                self._say_clip(self._guard.take("filler"))
 
-    async def _on_interrupt(self, _: rtc.RpcInvocationData) -> str:
-        self._session.interrupt()
-        return "ok"
+    # The end, and what the worker asks for.
+
+    def _on_command(self, command: Command) -> None:
+        if command == "release":
+            self._keeps_room = True
+            self._hang_up("another agent takes over")
+        else:
+            self._own(self._say_and_hang_up("unavailable", "no worker could go on with it"), "goodbye")
+
+    async def _end_after(self, limit_s: float) -> None:
+        await asyncio.sleep(limit_s)
+        log.info("the call reached its limit of %.0f s", limit_s)
+        await self._say_and_hang_up("goodbye", "the longest time for one call")
+
+    async def _say_and_hang_up(self, kind: Kind, reason: str) -> None:
+        await self._say(kind, GOODBYE_TIMEOUT_S, interrupts=True)
+        self._hang_up(reason)
+
+    async def _say(self, kind: Kind, timeout_s: float, *, interrupts: bool = False) -> None:
+        """Say a phrase to the end. A session that is closing says nothing."""
+        with contextlib.suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(timeout_s):
+                if interrupts:
+                    await self._session.interrupt(force=True)
+                await self._say_clip(self._guard.clips.get(kind)).wait_for_playout()
+
+    def _say_clip(self, clip: Clip) -> Any:
+        return self._session.say(clip.text, audio=_frames(clip), add_to_chat_ctx=False)
+
+    def _hang_up(self, reason: str) -> None:
+        log.info("the call is ended: %s", reason)
+        self._session.shutdown(drain=False)
+        self._own(self._end_in_time(), "end-in-time")
+
+    async def _end_in_time(self) -> None:
+        await asyncio.sleep(self._settings.close_timeout_s)
+        if not self._closed:
+            log.error("the call did not end within %g s: its job is ended", self._settings.close_timeout_s)
+            self._link.note("deadline", stage="close")
+            self._ctx.shutdown(reason="the end took too long")
 
     def _on_error(self, event: ErrorEvent) -> None:
         error = getattr(event.error, "error", event.error)
@@ -225,18 +292,11 @@ class Call:
         self._link.note("error", source=source)
 
     def _on_close(self, event: CloseEvent) -> None:
+        self._closed = True
+        self._guard.turn_ended()
+        if event.reason in OVER and not self._keeps_room:
+            self._ctx.delete_room()  # else a hung-up call holds its job for the room's departure timeout
         self._ctx.shutdown(reason=event.reason.value)
-
-    async def _end_after(self, limit_s: float) -> None:
-        await asyncio.sleep(limit_s)
-        log.info("the call reached its limit of %.0f s", limit_s)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._session.say(GOODBYE).wait_for_playout(), GOODBYE_TIMEOUT_S)
-        self._hang_up("the longest time for one call")
-
-    def _hang_up(self, reason: str) -> None:
-        log.info("the call is ended: %s", reason)
-        self._session.shutdown(drain=False)
 
     def _own(self, coroutine: Any, name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)
@@ -244,12 +304,32 @@ class Call:
         task.add_done_callback(self._tasks.discard)
 
     async def _close(self) -> None:
+        self._final_words.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._prompt_cache.aclose()
-        await self._link.aclose()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.close_timeout_s):
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await asyncio.gather(self._typed.aclose(), self._page.aclose(), self._prompt_cache.aclose())
+                await self._link.aclose()
 
 
-def _endpointing(wait: turn_taking.Delays) -> EndpointingOptions:
-    return {"min_delay": wait.min_s, "max_delay": wait.max_s}
+def _room_options() -> room_io.RoomOptions:
+    return room_io.RoomOptions(
+        audio_input=room_io.AudioInputOptions(frame_size_ms=20),
+        text_input=False,  # typed_text.py reads it, with bounds
+        delete_room_on_close=False,  # _on_close knows whether the call is over
+    )
+
+
+def _history(told: handover.Handover | None) -> llm.ChatContext:
+    """The turns of the agent before this one."""
+    context = llm.ChatContext.empty()
+    for turn in told.turns if told else ():
+        context.add_message(role=turn.role, content=turn.text, interrupted=turn.interrupted)
+    return context
+
+
+async def _frames(clip: Clip) -> AsyncIterator[rtc.AudioFrame]:
+    for frame in clip.frames(words=False):
+        yield frame

@@ -135,6 +135,7 @@ async def _backend(url: str) -> str | None:
     try:
         async with asyncio.timeout(HEALTH_TIMEOUT_S), aiohttp.ClientSession() as session:
             async with session.get(f"{url}/health") as response:
-                return str((await response.json())["backend"])
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError):
+                said = await response.json()
+                return str(said["backend"] if "backend" in said else said["voice"]["backend"])  # the models process
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError, TypeError):
         return None

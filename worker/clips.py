@@ -50,6 +50,7 @@ class Clips:
     """Every phrase of one agent. One that nobody could render yet sounds as a short tone: better than silence."""
 
     def __init__(self, phrases: Phrases) -> None:
+        self.phrases = phrases
         self._texts: dict[Kind, tuple[str, ...]] = {
             kind: said if isinstance(said := getattr(phrases, kind), tuple) else (said,) for kind in get_args(Kind)
         }

@@ -7,14 +7,15 @@ calls, rooms or HTTP.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from livekit.agents import APIConnectOptions, llm, stt
 from pydantic import SecretStr
 
+from worker.llm_chain import LlmChain, Model, Note
 from worker.prompt_cache import PromptCache
-from worker.settings import Settings, SettingsError
+from worker.settings import DEFAULT_LLM_MODELS, LlmProvider, Settings, SettingsError
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -39,17 +40,41 @@ def build_llm(settings: Settings, *, conversation: str | None = None) -> llm.LLM
 
     `conversation`: which prompt cache of the embedded model the turns share; build_prompt_cache takes the same.
     """
-    model = settings.llm_model_name
-    match settings.llm:
+    return _build(settings, settings.llm, settings.llm_model_name, conversation)
+
+
+def build_chain(settings: Settings, *, conversation: str | None = None, note: Note | None = None) -> LlmChain:
+    """The language models of a call: LLM_PROVIDER's, then those of LLM_FALLBACK. SettingsError as for build_llm.
+
+    `note` is told of deadlines and circuit breakers (JobLink.note).
+    """
+    named = [(settings.llm, settings.llm_model_name), *map(_fallback, settings.llm_fallback)]
+    models = [Model(provider, _build(settings, provider, model, conversation)) for provider, model in named]
+    return LlmChain(models, first_s=settings.llm_timeout_s, stall_s=settings.llm_stall_s, note=note)
+
+
+def _fallback(entry: str) -> tuple[LlmProvider, str]:
+    """`provider` or `provider:model`."""
+    name, _, model = entry.partition(":")
+    provider = next((p for p in get_args(LlmProvider) if p == name.strip()), None)
+    if provider is None:
+        raise SettingsError(
+            f"LLM_FALLBACK has {entry!r:.80}; allowed: {', '.join(get_args(LlmProvider))}, each alone or with :model"
+        )
+    return provider, model.strip() or DEFAULT_LLM_MODELS[provider]
+
+
+def _build(settings: Settings, provider: LlmProvider, model: str, conversation: str | None) -> llm.LLM[Any]:
+    match provider:
         case "anthropic":
             from livekit.plugins import anthropic
 
-            key = _key(settings.anthropic_api_key, "ANTHROPIC_API_KEY", "LLM_PROVIDER=anthropic")
+            key = _key(settings.anthropic_api_key, "ANTHROPIC_API_KEY", "The language model anthropic")
             return anthropic.LLM(model=model, api_key=key, base_url=ANTHROPIC_URL, max_tokens=1024)
         case "openai" | "local":
             from livekit.plugins import openai
 
-            url, key = _llm_server(settings)
+            url, key = _llm_server(settings, provider)
             return openai.LLM(model=model, api_key=key, base_url=url)
         case "embedded":
             from worker.llm import EmbeddedLLM
@@ -118,13 +143,17 @@ _NOTES: dict[Literal["stt", "llm", "voice"], str] = {
 }
 
 
-def _llm_server(settings: Settings) -> tuple[str, str]:
+def _llm_server(settings: Settings, provider: LlmProvider) -> tuple[str, str]:
     """URL and key. The client would read both from the environment if it were given none."""
-    if settings.llm == "openai":
-        return settings.openai_base_url or OPENAI_URL, _openai_key(settings, "LLM_PROVIDER=openai")
+    if provider == "openai":
+        # As a fallback of a server of one's own it is OpenAI's cloud that is meant.
+        own = settings.openai_base_url if settings.llm == "openai" else None
+        return own or OPENAI_URL, _openai_key(settings, "The language model openai")
     if not settings.openai_base_url:
-        raise SettingsError("LLM_PROVIDER=local needs OPENAI_BASE_URL, such as http://127.0.0.1:11434/v1")
-    return settings.openai_base_url, _value(settings.openai_api_key)
+        raise SettingsError("The language model local needs OPENAI_BASE_URL, such as http://127.0.0.1:11434/v1")
+    # One key, one server: with OpenAI as its fallback the key is OpenAI's.
+    theirs = any(entry.partition(":")[0].strip() == "openai" for entry in settings.llm_fallback)
+    return settings.openai_base_url, _NO_KEY if theirs else _value(settings.openai_api_key)
 
 
 def _llm_name(settings: Settings) -> str:
