@@ -6,6 +6,7 @@ Knows the protocol's hello; knows nothing of voices or of what is said. When it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -91,7 +92,9 @@ class Connection:
         self._reader.cancel()
         self._writer.cancel()
         await asyncio.gather(self._reader, self._writer, return_exceptions=True)
-        await self._ws.close()
+        with contextlib.suppress(TimeoutError):  # a frozen engine neither reads nor says goodbye
+            async with asyncio.timeout(_CLOSE_S):
+                await self._ws.close()
         await self._session.close()
 
     def _leave(self, id: str) -> None:

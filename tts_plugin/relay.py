@@ -28,9 +28,8 @@ class RelayLimits:
     """Seconds. The last engine left is given `last_s` where the others get `first_audio_s` or `quiet_s`."""
 
     first_audio_s: float = FIRST_AUDIO_S  # from text to the first sound
-    quiet_s: float = 0.6  # nothing from an engine for so long is a stall ...
-    dry_s: float = 0.4  # ... once the listener has no more than this to hear
-    keep_back_s: float = 0.6  # an unfinished word is kept back while the listener has more than this
+    dry_s: float = 0.5  # with no more to hear than this the listener is about to run dry: time for another to begin
+    quiet_s: float = 0.6  # about to run dry, and nothing came from the engine for so long: it is stuck
     last_s: float = 3.0
 
 
@@ -156,11 +155,10 @@ class Relay:
     def tick(self, now_s: float) -> list[Decision]:
         if self._attempt is None or self.over:
             return []
-        decisions = self._release(self._attempt, now_s)
         stalled_at_s = self._stalled_at(self._attempt)
-        if stalled_at_s is not None and now_s >= stalled_at_s:
-            decisions += self._fail("stalled", now_s)
-        return decisions
+        if stalled_at_s is not None and now_s >= stalled_at_s:  # first: what was kept back is said better by the next
+            return self._fail("stalled", now_s)
+        return self._release(self._attempt, now_s)
 
     def _current(self, attempt: int) -> _Attempt | None:
         return (
@@ -243,7 +241,7 @@ class Relay:
 
     def _needed_at(self) -> float:
         """When the listener will need what is kept back."""
-        return -inf if self._played_out_s is None else self._played_out_s - self._limits.keep_back_s
+        return -inf if self._played_out_s is None else self._played_out_s - self._limits.dry_s
 
     def _stalled_at(self, current: _Attempt) -> float | None:
         """When it counts as stuck: only while it owes audio that the listener is about to need."""

@@ -76,7 +76,7 @@ class Said:
         return SLACK_S if len(self._unfinished) > 1 else 0.0
 
     def _samples(self, time_s: float) -> int:
-        return int(time_s * self._rate_hz)
+        return round(time_s * self._rate_hz)
 
 
 def _at_edge(source: str, position: int) -> bool:

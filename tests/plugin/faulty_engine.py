@@ -119,8 +119,12 @@ def fail(code: FailureCode, *, retryable: bool = False, retry_after_s: float | N
 class FaultyEngine:
     """Each utterance follows the next script; the last one again and again."""
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(self, *scripts: Script, voices: tuple[str, ...] = ("default",)) -> None:
         self.lines: list[Line] = []
+        self.ready = True
+        self.probes = 0
+        self.sockets = 0  # open now
+        self._voices = voices
         self.url = ""
         self._scripts = list(scripts)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,6 +132,7 @@ class FaultyEngine:
     async def __aenter__(self) -> FaultyEngine:
         app = web.Application()
         app.router.add_get("/stream", self._serve)
+        app.router.add_get("/readyz", self._answer_probe)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -142,16 +147,28 @@ class FaultyEngine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.cleanup()
 
+    async def _answer_probe(self, _: web.Request) -> web.Response:
+        self.probes += 1
+        return web.Response(status=200 if self.ready else 503)
+
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()
         await ws.prepare(request)
+        self.sockets += 1
+        try:
+            await self._talk(request, ws)
+        finally:
+            self.sockets -= 1
+        return ws
+
+    async def _talk(self, request: web.Request, ws: web.WebSocketResponse) -> None:
         lines: dict[str, Line] = {}
         async for raw in ws:
             if raw.type is not WSMsgType.TEXT:
                 break
             message = decode_up(raw.data)
             if isinstance(message, Hello):
-                await ws.send_str(encode(Hello(voices=("default",), engine="faulty")))
+                await ws.send_str(encode(Hello(voices=self._voices, engine="faulty")))
             elif isinstance(message, Say):
                 line = lines[message.id] = Line(message, ws, request)
                 self.lines.append(line)
@@ -164,4 +181,3 @@ class FaultyEngine:
                 lines[message.id].ended.set()
             elif isinstance(message, Cancel):
                 lines[message.id].cancelled = True
-        return ws
