@@ -77,6 +77,12 @@ def voices_cache() -> Path | None:
     return Path(constants.HF_ASSETS_CACHE) / "tts-ops" / "vibevoice" / VOICES_FOLDER
 
 
+def converted_cache() -> Path | None:
+    """Where models converted for a CPU lie; None where huggingface-hub is not installed."""
+    voices = voices_cache()
+    return voices.parent / "onnx" if voices else None
+
+
 def repository(cache: Path, name: str) -> Path:
     """microsoft/X → <cache>/models--microsoft--X, as huggingface-hub lays it out."""
     return cache / f"models--{name.replace('/', '--')}"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 
 from tts_plugin import hub, voices
 from tts_plugin.engine.backend import Backend, Refused
 from tts_plugin.engine.config import EngineConfig
+from tts_plugin.engine.device import has_onnx, has_torch
 from tts_plugin.engine.model.config import WrongCheckpoint
 
 logger = logging.getLogger(__name__)
 
-_NO_TORCH = (
-    "VibeVoice needs torch, which is not installed: run make vibevoice (elsewhere: pip install 'tts-ops[engine]')"
+_NOTHING_COMPUTES = (
+    "VibeVoice needs ONNX Runtime (on a CPU) or torch; neither is installed: run make vibevoice-cpu or make vibevoice"
+    " (elsewhere: pip install 'tts-ops[cpu]' or 'tts-ops[engine]')"
 )
 
 
@@ -36,8 +37,8 @@ def _vibevoice_or_why_not(config: EngineConfig) -> tuple[Backend | None, str]:
     files = _files(config)
     if files is None:
         return None, "VibeVoice was not pulled: tts-ops pull does"
-    if not _has_torch():
-        return None, _NO_TORCH
+    if not (has_onnx() or has_torch()):
+        return None, _NOTHING_COMPUTES
     from tts_plugin.engine.open_vibevoice import TooSlow
 
     try:
@@ -64,9 +65,10 @@ def _files(config: EngineConfig) -> hub.ModelFiles | None:
 
 
 def _open_vibevoice(config: EngineConfig, files: hub.ModelFiles, *, real_time_only: bool) -> Backend:
-    if not _has_torch():
-        raise EngineError(_NO_TORCH)
+    if not (has_onnx() or has_torch()):
+        raise EngineError(_NOTHING_COMPUTES)
     from tts_plugin.engine.device import NoSuchDevice
+    from tts_plugin.engine.onnx.problem import CannotKeep
     from tts_plugin.engine.open_vibevoice import open_vibevoice
     from tts_plugin.engine.sizes import NotEnoughMemory
     from tts_plugin.engine.tokenizer import WrongVocabulary
@@ -77,15 +79,11 @@ def _open_vibevoice(config: EngineConfig, files: hub.ModelFiles, *, real_time_on
         if config.default_voice != voices.DEFAULT_VOICE:
             voices.find(config.default_voice, backend.voices)
         return backend
-    except (NoSuchDevice, NotEnoughMemory, WrongCheckpoint, WrongPreset, WrongVocabulary) as error:
+    except (CannotKeep, NoSuchDevice, NotEnoughMemory, WrongCheckpoint, WrongPreset, WrongVocabulary) as error:
         raise EngineError(str(error)) from error
     except Refused as refused:
         backend.close()
         raise EngineError(f"TTS_VOICE: {refused.message}") from None
-
-
-def _has_torch() -> bool:
-    return importlib.util.find_spec("torch") is not None
 
 
 def _open_embedded(config: EngineConfig, why: str) -> Backend:

@@ -30,7 +30,7 @@ class TooSlow(RuntimeError):
 
 
 def open_vibevoice(config: EngineConfig, files: ModelFiles, *, real_time_only: bool = False) -> VibeVoiceBackend:
-    """Raises NoSuchDevice, WrongCheckpoint, WrongPreset, WrongVocabulary or NotEnoughMemory.
+    """Raises NoSuchDevice, WrongCheckpoint, WrongPreset, WrongVocabulary, NotEnoughMemory or CannotKeep.
 
     With real_time_only, TooSlow where not even one utterance is.
     """
@@ -69,9 +69,14 @@ def _why_too_slow(runner: Runner, capacity: Capacity, resolved: Resolved) -> str
 
 
 def _open_runner(config: EngineConfig, files: ModelFiles, resolved: Resolved) -> SizedRunner:
+    voices = _voice_files(files)
+    if resolved.runtime == "onnx":
+        from tts_plugin.engine.open_onnx import open_onnx_runner
+
+        return open_onnx_runner(config, files, voices, resolved)
     from tts_plugin.engine.open_torch import open_torch_runner
 
-    return open_torch_runner(config, files, _voice_files(files), resolved)
+    return open_torch_runner(config, files, voices, resolved)
 
 
 def _voice_files(files: ModelFiles) -> dict[str, Path]:
