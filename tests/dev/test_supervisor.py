@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pytest
@@ -104,9 +105,10 @@ async def test_stop_ends_stubborn_processes_and_their_children_within_five_secon
     assert not [pid for pid in record.pids() + record.pids("grandchild") if is_alive(pid)]
 
 
-async def test_what_ends_last_outlives_the_others(record: Record) -> None:
-    """The other part looks, while it ends, whether the last one still answers."""
-    last = replace(server("last"), ends_last=True)
+@pytest.mark.parametrize("stage", [1, 2])
+async def test_what_ends_later_outlives_the_others(record: Record, stage: Literal[1, 2]) -> None:
+    """The other part looks, while it ends, whether the later one still answers."""
+    last = replace(server("last"), ends=stage)
     code = f"""
 import signal, sys, time, urllib.request
 def on_term(*_):

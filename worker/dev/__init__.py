@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 
@@ -120,8 +120,9 @@ def parts(settings: Settings) -> list[Part]:
     first_load_s = 90.0 if settings.tts_backend == "embedded" else FIRST_LOAD_S
     return [
         *started,
-        _ours("engine", env | _share(settings), f"{base}:{settings.engine_port}/readyz", first_load_s),
-        _ours("models", env, f"{base}:{settings.models_port}/readyz"),
+        # The voice speaks until the worker's last call is over: it is stopped after the worker.
+        _ours("engine", env | _share(settings), f"{base}:{settings.engine_port}/readyz", first_load_s, ends=1),
+        _ours("models", env, f"{base}:{settings.models_port}/readyz", ends=1),
         _ours("worker", env, f"{base}:{settings.metrics_port}/readyz"),
         _ours("serve", env, f"{base}:{settings.http_port}/readyz"),
     ]
@@ -134,8 +135,10 @@ def _share(settings: Settings) -> dict[str, str]:
     return {"TTS_CPU_SHARE": f"{max(0.25, 1 - CALL_CORES / (os.cpu_count() or 1)):.2f}"}
 
 
-def _ours(name: str, env: Mapping[str, str], ready_url: str, within_s: float = 90.0) -> Part:
-    return Part(name, (sys.executable, "-m", "worker.cli", name), env, ready_url, within_s)
+def _ours(
+    name: str, env: Mapping[str, str], ready_url: str, within_s: float = 90.0, *, ends: Literal[0, 1] = 0
+) -> Part:
+    return Part(name, (sys.executable, "-m", "worker.cli", name), env, ready_url, within_s, ends)
 
 
 def _livekit(settings: Settings, key: LiveKitKey) -> Part:
@@ -151,7 +154,7 @@ def _livekit(settings: Settings, key: LiveKitKey) -> Part:
         )
     except OSError as error:
         raise DevError(f"{error.filename} cannot be read ({error.strerror}): run `tts-ops dev` in a checkout") from None
-    return Part("livekit", (str(program),), env, f"http://127.0.0.1:{settings.livekit_port}/", 30.0, ends_last=True)
+    return Part("livekit", (str(program),), env, f"http://127.0.0.1:{settings.livekit_port}/", 30.0, ends=2)
 
 
 def _key(settings: Settings) -> LiveKitKey:

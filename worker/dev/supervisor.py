@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 
 from worker.dev.child import Child
 from worker.dev.restart_policy import RestartPolicy
 
-GRACE_S = 2.5  # between SIGTERM and SIGKILL
-LAST_GRACE_S = 1.0  # the same for what ends last; all is gone within 5 s
+GRACES_S = (1.8, 0.9, 0.8)  # between SIGTERM and SIGKILL, for each stage of the end; all is gone within 5 s
 POLL_S = 0.1
 BAD_SETTING = 2  # the exit code of a wrong setting: starting again would not mend it
 
@@ -29,14 +29,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process. Ready when `ready_url` answers 200; None: ready once started."""
+    """One process. Ready when `ready_url` answers 200; None: ready once started.
+
+    `ends`: in which stage of the end it is stopped. What others need to say goodbye ends after them.
+    """
 
     name: str
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     ready_url: str | None = None
     ready_within_s: float = 90.0
-    ends_last: bool = False  # the others need it to say goodbye
+    ends: Literal[0, 1, 2] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Supervisor:
         self.ready = asyncio.Event()
 
     def stop(self, *, at_once: bool = False) -> None:
-        """End everything: SIGTERM first, SIGKILL after GRACE_S. At once: SIGKILL now."""
+        """End everything: SIGTERM first, SIGKILL after GRACES_S. At once: SIGKILL now."""
         self._stop.set()
         if at_once:
             for child in self._children.values():
@@ -146,11 +149,11 @@ class Supervisor:
         return True
 
     async def _end_all(self) -> None:
-        last = [part.name for part in self._parts if part.ends_last]
-        await asyncio.gather(*(self._end(name) for name in list(self._children) if name not in last))
-        await asyncio.gather(*(self._end(name, LAST_GRACE_S) for name in last))
+        stages = {part.name: part.ends for part in self._parts}
+        for stage, grace_s in enumerate(GRACES_S):
+            await asyncio.gather(*(self._end(n, grace_s) for n in list(self._children) if stages[n] == stage))
 
-    async def _end(self, name: str, grace_s: float = GRACE_S) -> None:
+    async def _end(self, name: str, grace_s: float = GRACES_S[0]) -> None:
         """Also after a death: what a dead part left behind would hold its ports."""
         child = self._children.get(name)
         if child is None:
