@@ -137,7 +137,7 @@ class Engine:
             for slot in self._unopened:
                 self._runner.open(slot, self._seated[slot].opening)
             self._unopened.clear()
-        reading = [utterance for utterance in seated if utterance.has_text]
+        reading = [utterance for utterance in seated if utterance.wants_text]
         self._read([utterance for utterance in reading if not utterance.progress.window_ready], _HUNGRY_S)
         self._read([utterance for utterance in reading if utterance.progress.window_ready], _SPARE_S)
         for utterance in seated:
@@ -155,7 +155,7 @@ class Engine:
             utterance.read_turn = self.counts["read"]
             with self._guard(utterance):
                 utterance.take_in()
-            if utterance.has_text and not utterance.over and utterance.progress.window_ready != hungry:
+            if utterance.wants_text and not utterance.over and utterance.progress.window_ready != hungry:
                 queue.append(utterance)
             if self._clock() >= until:
                 return

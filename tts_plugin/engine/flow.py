@@ -21,7 +21,7 @@ class Flow:
 
     @property
     def credit_left(self) -> int:
-        return max(0, self._credit - self.sent)
+        return self._credit - self.sent  # never negative: nothing is sent without credit
 
     def credit(self, samples: int) -> None:
         """The reader took so many more. It can only take what was sent."""

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 WINDOW_FRAMES = 180  # 6 s
 SHORTEST_FRAMES, LONGEST_FRAMES = 5, 60  # of what is repeated: 0.17 to 2 s
 ALIKE = 0.8  # correlation; ordinary speech stays below 0.6, loops with 2 % of jitter lie above 0.85
-EVERY = 15  # latents (2 s) between two looks
+EVERY = 45  # latents (6 s) between two looks
 
+_WINDOW_LATENTS = WINDOW_FRAMES // 4
 _WORDS = 12  # of the text that are compared
 _FEWEST_WORDS = 4
 _STEADY = 0.3  # less movement than this is a steady sound, not a rhythm
@@ -28,9 +29,8 @@ class LoopEar:
     """`phase` spreads the looks of many over the steps; it must not depend on the company."""
 
     def __init__(self, phase: int = 0) -> None:
-        self._motion: deque[Motion] = deque()  # bounded by WINDOW_FRAMES
-        self._frames = 0
-        self._heard = phase
+        self._motion: deque[Motion] = deque(maxlen=_WINDOW_LATENTS)
+        self._heard = phase % EVERY
         self._words: deque[str] = deque(maxlen=_WORDS)
 
     def read(self, word: str) -> None:
@@ -40,11 +40,8 @@ class LoopEar:
     def hears_loop(self, motion: Motion) -> bool:
         """One latent more was made, which moves so."""
         self._motion.append(motion)
-        self._frames += len(motion)
-        while self._frames - len(self._motion[0]) >= WINDOW_FRAMES:
-            self._frames -= len(self._motion.popleft())
         self._heard += 1
-        if self._heard % EVERY or self._frames < WINDOW_FRAMES or self._text_repeats:
+        if self._heard % EVERY or len(self._motion) < _WINDOW_LATENTS or self._text_repeats:
             return False
         return likeness(np.concatenate(self._motion)[-WINDOW_FRAMES:]) >= ALIKE
 

@@ -67,7 +67,7 @@ class Playback(ABC):
         )
         self._normaliser = Normaliser(language)
         self._deltas: deque[str] = deque()  # of at most PIECE_CHARS each; bounded by max_text_chars
-        self._characters = 0
+        self._characters = self._covered = 0
         self._ended = False
         self._text_at = clock()
         self._first_text_at: float | None = None
@@ -149,8 +149,10 @@ class Playback(ABC):
     def _send(self, now: float) -> None:
         """As much of what was made as the reader and the listener allow."""
         with self._changed:
-            while self._pcm.size and not self.over and self._flow.free_at(self._next_chunk(), now) <= now:
+            while self._pcm.size and not self.over:
                 count = self._next_chunk()
+                if self._flow.free_at(count, now) > now:
+                    break
                 if self._ttfa_s is None and self._first_text_at is not None:
                     self._ttfa_s = now - self._first_text_at
                 chunk, self._pcm = self._pcm[:count], self._pcm[count:]
@@ -185,12 +187,8 @@ class Playback(ABC):
 
     def _rest_of_text(self, at_s: float) -> tuple[Word, ...]:
         """What no word covered, as a word without a sound: so that the spans join to the whole text."""
-        normaliser = self._normaliser
-        if normaliser.covered >= normaliser.characters:
-            return ()
-        rest = Word("", at_s, at_s, normaliser.covered, normaliser.characters)
-        normaliser.cover_all()
-        return (rest,)
+        covered, self._covered = max(self._covered, self._normaliser.covered), self._characters
+        return (Word("", at_s, at_s, covered, self._characters),) if covered < self._characters else ()
 
     def _finish_done(self) -> None:
         with self._changed:

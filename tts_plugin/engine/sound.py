@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 FRAME_SAMPLES = 800  # 33 ms at 24 kHz: about as long as a phone is steady
 
+_TAKEN = 4  # one sample of so many is enough to tell power and brightness by
 _FULL_SCALE = 32_767
 _FLOOR = 1e-6  # of power: below it all is silence
 
@@ -21,7 +22,7 @@ class Sound(NamedTuple):
 
 
 def hear(rows: Sequence[NDArray[np.float32]]) -> list[Sound]:
-    """Of rows of one length. In one go, because a call for each would take longer than its samples."""
+    """Of rows of one length, whole frames. In one go, because a call for each would take longer than its samples."""
     if not rows:
         return []
     samples = np.stack(rows)  # [rows, samples]
@@ -34,7 +35,9 @@ def hear(rows: Sequence[NDArray[np.float32]]) -> list[Sound]:
 
 def _motion(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """[rows, frames, 2]. What is bright changes much from one sample to the next."""
-    frames = samples[:, : samples.shape[1] // FRAME_SAMPLES * FRAME_SAMPLES].reshape(len(samples), -1, FRAME_SAMPLES)
-    steps = frames[..., 1:] - frames[..., :-1]
-    power = np.log(np.einsum("rfs,rfs->rf", frames, frames) / FRAME_SAMPLES + _FLOOR)
-    return np.stack((power, np.log(np.einsum("rfs,rfs->rf", steps, steps) / FRAME_SAMPLES + _FLOOR) - power), axis=-1)
+    frames = samples.reshape(len(samples), -1, FRAME_SAMPLES // _TAKEN, _TAKEN)
+    taken = frames[..., 0]
+    steps = frames[..., 1] - taken
+    power = np.log(np.einsum("rfs,rfs->rf", taken, taken) * (_TAKEN / FRAME_SAMPLES) + _FLOOR)
+    bright = np.log(np.einsum("rfs,rfs->rf", steps, steps) * (_TAKEN / FRAME_SAMPLES) + _FLOOR)
+    return np.stack((power, bright - power), axis=-1)

@@ -57,6 +57,11 @@ class Progress:
         return self.ids_read < len(self._ids) or not self._text_over
 
     @property
+    def unread(self) -> int:
+        """Ids that wait."""
+        return len(self._ids) - self.ids_read
+
+    @property
     def window_ready(self) -> bool:
         return len(self._ids) - self.ids_read >= TEXT_WINDOW or self._text_over
 

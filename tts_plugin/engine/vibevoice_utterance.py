@@ -26,6 +26,7 @@ from tts_plugin.protocol import Say
 from tts_plugin.text import SpokenWord
 
 _SILENCE_PEAK = 0.003  # -50 dB: nobody hears it beside speech
+_READ_AHEAD_IDS = 30  # 4.8 s of speech
 _FADE_SAMPLES = 480  # 20 ms, where speech is cut
 
 
@@ -76,6 +77,11 @@ class VibeVoiceUtterance(Playback):
         """There is text that `take_in` has not seen."""
         return bool(self._deltas) or (self._ended and not self._text_closed)
 
+    @property
+    def wants_text(self) -> bool:
+        """It is time to read on: what lies far ahead may never be said."""
+        return self.progress.unread < _READ_AHEAD_IDS and self.has_text
+
     def take_in(self) -> None:
         """A piece of the text that came: to words, to ids."""
         with self._changed:
@@ -100,7 +106,7 @@ class VibeVoiceUtterance(Playback):
 
     def due_at(self, now: float) -> float:
         """When it wants the engine's attention if nothing happens until then."""
-        if self.has_text:
+        if self.wants_text:
             return now
         if self._pcm.size:
             return min(self._flow.free_at(self._next_chunk(), now), self._gives_up_at())
@@ -119,7 +125,8 @@ class VibeVoiceUtterance(Playback):
         if self.progress.empty and not self._made:
             self._pcm = self._silence()
             self._made = self._pcm.size
-        self._send(now)
+        if self._pcm.size or self._blocked_at is not None or not self._flow.credit_left:
+            self._send(now)
         if not self._pcm.size and (self.progress.end or self.progress.empty):
             self._close()
         elif now >= self._gives_up_at():
