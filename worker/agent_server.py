@@ -27,6 +27,7 @@ from worker.loop_watch import BlockedLoop, LoopLag
 from worker.metrics import WorkerMetrics
 from worker.settings import Settings, SettingsError
 
+ENGINES_S = 2.0
 CLOSE_TIMEOUT_S = 4.5  # the process ends at most 5 s after its last call
 MAX_IDLE_PROCESSES = 4
 MEMORY_WARN = 0.8  # of the limit
@@ -81,8 +82,11 @@ class Worker:
         self._blocked.start()
         await self._health.start()
         stop = self._stop_on_signals()
-        serving = asyncio.create_task(self._server.run(devmode=False), name="agent-server")
         polling = asyncio.create_task(self._engines.follow(self._apply_capacity), name="engine-slots")
+        with contextlib.suppress(TimeoutError):  # before the first call is offered, what the engines carry is known
+            async with asyncio.timeout(ENGINES_S):
+                await self._engines.asked.wait()
+        serving = asyncio.create_task(self._server.run(devmode=False), name="agent-server")
         stopping = asyncio.create_task(stop.wait(), name="stop-signal")
         try:
             await asyncio.wait({serving, polling, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -31,6 +31,7 @@ class EngineSlots:
         self._clock = clock
         self._started = clock()
         self._told: dict[str, tuple[int, float]] = {}  # address -> slots, when
+        self.asked = asyncio.Event()  # all of them, once
 
     @property
     def total(self) -> int | None:
@@ -57,6 +58,7 @@ class EngineSlots:
             while True:
                 await asyncio.gather(*(self._ask(session, url) for url in {*self._engines, self._standby}))
                 apply(self.total)
+                self.asked.set()
                 await asyncio.sleep(POLL_S)
 
     async def _ask(self, session: aiohttp.ClientSession, url: str) -> None:
