@@ -23,7 +23,16 @@ OTHER = "other"
 STAGES = frozenset(get_args(Stamp))
 DEADLINES = frozenset({"llm_first", "llm_stall", "tool", "stt_final", "close", "turn"})
 SWAPS = frozenset({"unreachable", "stalled", "refused", "failed"})
-SOURCES = frozenset({"worker", "tts_plugin", "livekit.agents", "livekit.plugins.openai", "livekit.plugins.anthropic"})
+SOURCES = frozenset(
+    {
+        "worker",
+        "tts_plugin",
+        "livekit.agents",
+        "livekit.plugins.openai",
+        "livekit.plugins.anthropic",
+        "livekit.plugins.deepgram",
+    }
+)
 DEPENDENCIES = frozenset({"anthropic", "openai", "local", "embedded", "deepgram", "llm", "stt", "tts", "engine"})
 BREAKER_STATES = {"closed": 0.0, "half_open": 1.0, "half-open": 1.0, "open": 2.0}
 _SECONDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -119,10 +128,11 @@ class WorkerMetrics:
             case "turn":
                 self._note_turn(values)
             case "error":
-                self._errors.labels(_listed(values.get("source"), SOURCES)).inc()
+                self._errors.labels(_listed(_module(values.get("source")), SOURCES)).inc()
             case "breaker":
                 state = values["state"]
-                dependency = _listed(str(values["dependency"]).split(":")[0], DEPENDENCIES)
+                named = [part for part in str(values["dependency"]).split(":") if part in DEPENDENCIES]
+                dependency = named[-1] if named else OTHER  # "llm:openai": the provider
                 self._breakers.note(
                     job_id, dependency, BREAKER_STATES[state] if isinstance(state, str) else min(2.0, _number(state))
                 )
@@ -158,6 +168,12 @@ class WorkerMetrics:
 
 def _listed(value: object, allowed: frozenset[str]) -> str:
     return value if isinstance(value, str) and value in allowed else OTHER
+
+
+def _module(source: object) -> object:
+    """The listed module that it is, or is in."""
+    inside = [s for s in SOURCES if isinstance(source, str) and f"{source}.".startswith(f"{s}.")]
+    return max(inside, key=len, default=source)
 
 
 def _number(value: object) -> float:

@@ -48,6 +48,8 @@ def test_places_are_shown(metrics):
         ("filler", {}, "voice_fillers_total 1.0"),
         ("apology", {}, "voice_apologies_total 1.0"),
         ("swap", {"reason": "stalled"}, 'voice_speech_swaps_total{reason="stalled"} 1.0'),
+        ("error", {"source": "livekit.agents.inference"}, 'voice_errors_total{source="livekit.agents"} 1.0'),
+        ("breaker", {"dependency": "llm:openai", "state": 1}, 'voice_breaker_state{dependency="openai"} 1.0'),
         ("breaker", {"dependency": "openai", "state": 2}, 'voice_breaker_state{dependency="openai"} 2.0'),
         ("breaker", {"dependency": "openai", "state": "half_open"}, 'voice_breaker_state{dependency="openai"} 1.0'),
         ("loop_lag", {"max_s": 0.3}, 'voice_loop_lag_seconds_bucket{le="0.5",process="job"} 1.0'),
