@@ -20,7 +20,8 @@ NO_TAKER_S = 1.0  # a worker that has room takes a dispatch within milliseconds
 FAREWELL_S = 2.0  # after a job that ended of itself: time for its room to close
 SETTLED_S = 10.0  # an agent that stayed so long was a success
 HOPELESS_S = 60.0  # how long a caller waits where no worker is at all
-REPEAT_S = 3.0  # before what had no effect is said again
+RELEASE_AGAIN_S = 0.5  # two agents in a room are heard by the caller
+REPEAT_S = 3.0  # before anything else that had no effect is said again
 TALKED_TURNS = 3  # of two agents the one that has been talking stays
 MAX_ROOMS = 2_000
 
@@ -72,14 +73,15 @@ class Watcher:
             return []
         ghosts = [a for a in look.agents if self.roll.is_dead(a.job_id)]
         present = [a for a in look.agents if a not in ghosts]
-        removals: list[Action] = [RemoveAgent(look.room, ghost.identity) for ghost in ghosts]
+        out: list[Action] = [RemoveAgent(look.room, ghost.identity) for ghost in ghosts]
+        out += self._leave_one(look, present, room, now)
         if self._staying(look, present):
             self._served(room, now)
-            return removals + self._leave_one(look, present, room, now)
+            return out
         room.served_s = None
         if moving := self.roll.living(look.room):
-            return removals + self._move(look, moving[0], room, now)
-        return removals + self._send_for_one(look, room, now)
+            return out + self._move(look, moving[0], room, now)
+        return out + self._send_for_one(look, room, now)
 
     def not_done(self, action: Dispatch) -> None:
         """The dispatch could not be made: it does not count, and nothing is waited for."""
@@ -106,7 +108,7 @@ class Watcher:
         """Of several agents in a room one stays; every watcher picks the same."""
         actions: list[Action] = []
         for agent in sorted(present, key=self._rank)[1:]:
-            if not self._says(room, agent.identity, now):
+            if not self._says(room, agent.identity, now, again_s=RELEASE_AGAIN_S):
                 continue
             job = self.roll.job(agent.job_id)
             if job is None:
@@ -174,9 +176,9 @@ class Watcher:
     def _fail(self, look: RoomSight, room: _Room, code: FailCode, now: float) -> list[Action]:
         return [Fail(look.room, code)] if self._says(room, "fail", now) else []
 
-    def _says(self, room: _Room, what: str, now: float) -> bool:
+    def _says(self, room: _Room, what: str, now: float, *, again_s: float = REPEAT_S) -> bool:
         """Whether it is time to say it: for the first time, or again."""
-        if now - room.said_s.get(what, float("-inf")) < REPEAT_S:
+        if now - room.said_s.get(what, float("-inf")) < again_s:
             return False
         room.said_s[what] = now
         return True

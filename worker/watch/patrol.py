@@ -146,8 +146,7 @@ class Patrol:
                 if look is None:
                     self._rest(room)
                     return
-                for action in self._watcher.judge(look):
-                    await self._do(action)
+                await self._act(self._watcher.judge(look))
                 if room in self._watcher.roll.settled():
                     self._rest(room)
         except LiveKitFailed as error:
@@ -156,6 +155,18 @@ class Patrol:
             log.warning("a visit to a room took more than %.0f s", VISIT_S)
         except Exception:
             log.exception("a visit to a room failed")
+
+    async def _act(self, actions: list[Action]) -> None:
+        """In their order. Where one fails, those after it are not done: an agent is sent for beside no ghost."""
+        while actions:
+            try:
+                await self._do(actions[0])
+            except (LiveKitFailed, TimeoutError, asyncio.CancelledError):
+                for action in actions:
+                    if isinstance(action, Dispatch):
+                        self._watcher.not_done(action)
+                raise
+            del actions[0]
 
     def _rest(self, room: str) -> None:
         if len(self._quiet) < MAX_QUIET:
@@ -178,12 +189,7 @@ class Patrol:
                 await self._rooms.fail(room, code)
 
     async def _dispatch(self, action: Dispatch) -> None:
-        try:
-            done = await self._rooms.dispatch(action)
-        except LiveKitFailed:
-            self._watcher.not_done(action)
-            raise
-        if done:
+        if await self._rooms.dispatch(action):
             log.warning("an agent was sent for: %s", action.handover.reason)
             self._metrics.redispatches.labels(action.handover.reason).inc()
 
