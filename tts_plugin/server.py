@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import threading
+import time
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -17,12 +20,15 @@ from fastapi import APIRouter, FastAPI, Request, WebSocket
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 
 from tts_plugin import __version__
 from tts_plugin.body_limit import BodyLimit
 from tts_plugin.engine.backend import Backend
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.create import EngineError, open_backend
+from tts_plugin.gate import Gate
+from tts_plugin.health import probe_router
 from tts_plugin.metrics import CONTENT_TYPE, EngineMetrics
 from tts_plugin.protocol import MAX_MESSAGE_BYTES
 from tts_plugin.stream import StreamConnection
@@ -32,8 +38,6 @@ logger = logging.getLogger(__name__)
 
 MAX_SOCKETS = 512
 MAX_BODY_BYTES = 256 * 1024
-_STEP_AGE_READY_S = 5.0
-_STEP_AGE_ALIVE_S = 30.0
 _PING_S = 20.0
 _KEEP_ALIVE_S = 30
 _SHUTDOWN_S = 1
@@ -55,49 +59,110 @@ def include_routes(
     app.include_router(_voice_router(backend, metrics))
     app.include_router(synthesize_router(backend, metrics))
     if probes:
-        app.include_router(_probe_router(backend, metrics))
+        app.include_router(probe_router(backend, metrics))
+        app.include_router(_scrape_router(metrics))
     if app.exception_handlers.get(RequestValidationError) in (None, request_validation_exception_handler):
         app.add_exception_handler(RequestValidationError, _say_what_is_wrong)
     return metrics
 
 
-def run(config: EngineConfig, host: str, port: int) -> None:
-    """Load the voice, serve until SIGTERM or SIGINT, end within 2 s.
+def run(config: EngineConfig, host: str, port: int, *, drain_s: float = 0.0) -> None:
+    """Serve until SIGTERM or SIGINT; the voice is loaded meanwhile, and /startupz says when it is.
 
-    Raises EngineError when it cannot start, and when the back-end says that it can never speak again.
+    On SIGTERM nothing new is taken; what is being said has `drain_s` to end, then all ends within a second. SIGINT and
+    every second signal end at once. Raises EngineError when it cannot start, and when the back-end says that it can
+    never speak again.
     """
-    listener = bind(host, port)
-    backend = open_backend(config)
-    try:
-        serve(create_app(backend), listener, backend)
-        if why := backend.statistics().fatal:
+    EngineProcess(config, bind(host, port), drain_s).run()
+
+
+class EngineProcess:
+    """The voice is loaded in a thread, so that the probes answer from the start."""
+
+    def __init__(self, config: EngineConfig, listener: socket.socket, drain_s: float) -> None:
+        self._config, self._listener = config, listener
+        self._gate = Gate()
+        self._server = Server(uvicorn_config(self._gate), drain_s)
+        self._backend: Backend | None = None
+        self._error: Exception | None = None
+        self._loader = threading.Thread(target=self._load, name="engine-load", daemon=True)
+
+    def run(self) -> None:
+        self._loader.start()
+        try:
+            _run(self._server, self._listener)
+        finally:
+            self._loader.join(timeout=0.2)
+            backend, self._backend = self._backend, None
+            if backend is not None:
+                backend.close()
+        if self._error is not None:
+            raise self._error
+        if self._loader.is_alive():  # asked to end while loading: nothing is being said, and it cannot be called off
+            logging.shutdown()
+            os._exit(0)
+        if backend is not None and (why := backend.statistics().fatal):
             raise EngineError(f"the engine ended: {why}")
-    finally:
-        backend.close()
+
+    def _load(self) -> None:
+        try:
+            self._backend = backend = open_backend(self._config)
+            metrics = EngineMetrics(backend)
+            self._gate.app = create_app(backend, metrics=metrics)
+            self._server.watch(backend, metrics)
+        except Exception as error:
+            self._error = error
+            self._server.should_exit = True
 
 
-def serve(app: FastAPI, listener: socket.socket, backend: Backend | None = None) -> None:
-    """Run uvicorn on a bound socket, until SIGTERM or SIGINT when in the main thread, or until the back-end is lost."""
-    server = _Server(uvicorn_config(app), backend)
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Run uvicorn on a bound socket until SIGTERM or SIGINT when in the main thread."""
+    _run(Server(uvicorn_config(app)), listener)
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again at its end: let that do nothing
             signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """Looks at the back-end on every tick (0.1 s): nobody is served by a process whose device is gone."""
+class Server(uvicorn.Server):
+    """Ends when its back-end is lost, and drains it first when it is told to end: looks on every tick (0.1 s)."""
 
-    def __init__(self, config: uvicorn.Config, backend: Backend | None) -> None:
+    def __init__(self, config: uvicorn.Config, drain_s: float = 0.0) -> None:
         super().__init__(config)
-        self._backend = backend
+        self._drain_s = drain_s
+        self._watched: tuple[Backend, EngineMetrics] | None = None
+        self._drained_at: float | None = None  # the end of the time that running utterances have
+
+    def watch(self, backend: Backend, metrics: EngineMetrics) -> None:
+        """From any thread, once."""
+        self._watched = backend, metrics
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._watched and sig == signal.SIGTERM and self._drained_at is None and self._drain_s > 0:
+            self._watched[1].draining = True
+            self._drained_at = time.monotonic() + self._drain_s
+            return
+        self.force_exit = self.force_exit or self.should_exit or self._drained_at is not None
+        super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        lost = self._backend is not None and self._backend.statistics().fatal is not None
-        return await super().on_tick(counter) or lost
+        return await super().on_tick(counter) or self._lost or self._drained
+
+    @property
+    def _lost(self) -> bool:
+        return self._watched is not None and self._watched[0].statistics().fatal is not None
+
+    @property
+    def _drained(self) -> bool:
+        if self._drained_at is None or self._watched is None:
+            return False
+        return self._watched[0].statistics().active == 0 or time.monotonic() >= self._drained_at
 
 
-def uvicorn_config(app: FastAPI, **options: Any) -> uvicorn.Config:
+def uvicorn_config(app: ASGIApp, **options: Any) -> uvicorn.Config:
     """How every server that carries /stream is set up; `options` add to it."""
     return uvicorn.Config(
         app,
@@ -154,47 +219,14 @@ def _voice_router(backend: Backend, metrics: EngineMetrics) -> APIRouter:
     return router
 
 
-def _probe_router(backend: Backend, metrics: EngineMetrics) -> APIRouter:
+def _scrape_router(metrics: EngineMetrics) -> APIRouter:
     router = APIRouter()
-
-    @router.get("/health")
-    async def health() -> dict[str, Any]:
-        now = backend.statistics()
-        return {
-            "status": "lost" if now.fatal else "ok" if now.last_step_age_s < _STEP_AGE_READY_S else "stuck",
-            "backend": now.backend,
-            "device": now.device,
-            "dtype": now.dtype,
-            "slots": now.slots,
-            "headroom": None if now.headroom is None else round(now.headroom, 2),
-            "active": now.active,
-            "sample_rate_hz": backend.sample_rate_hz,
-            "model_load_s": round(now.model_load_s, 3),
-        }
-
-    @router.get("/livez")
-    async def livez() -> Response:
-        return _probe(backend.statistics().last_step_age_s, _STEP_AGE_ALIVE_S)
-
-    @router.get("/readyz")
-    async def readyz() -> Response:
-        return _probe(backend.statistics().last_step_age_s, _STEP_AGE_READY_S)
-
-    @router.get("/startupz")
-    async def startupz() -> Response:
-        return _probe(0.0, _STEP_AGE_READY_S)
 
     @router.get("/metrics")
     async def scrape() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return router
-
-
-def _probe(age_s: float, allowed_s: float) -> Response:
-    if age_s < allowed_s:
-        return Response("ok\n", media_type="text/plain")
-    return Response(f"no step for {age_s:.1f} s\n", status_code=503, media_type="text/plain")
 
 
 async def _say_what_is_wrong(request: Request, error: Exception) -> Response:

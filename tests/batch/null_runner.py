@@ -12,7 +12,7 @@ _SILENCE = np.zeros(3_200, np.float32)
 
 
 class NullRunner:
-    device, dtype = "none", "float32"
+    device, dtype, mode = "none", "float32", ""
     sample_rate_hz, samples_per_latent, max_positions = 24_000, 3_200, 8_192
     voices = ("en-emma_woman",)
     total_pages = free_pages = 0

@@ -50,7 +50,7 @@ class Statistics(NamedTuple):
     audio_s_total: float
     compute_s_total: float
     model_load_s: float
-    last_step_age_s: float
+    last_step_age_s: float  # since a step, or a look for work, ended: above a second something stands still
     underruns_total: int = 0  # times a listener ran dry within an utterance, as far as the engine can tell
     starved_total: int = 0  # times a listener ran dry because no text came
     runaway_total: int = 0  # utterances ended because they spoke longer than their text can take
@@ -63,6 +63,8 @@ class Statistics(NamedTuple):
     headroom: float | None = None  # real time ÷ the time of a step of all who speak; None: not known
     real_time: bool = True  # whether at least one utterance runs in real time
     cancel_to_free: DelayCounts = DelayCounts()  # from a cancel to nothing being computed for it any more
+    mode: str = ""  # how steps are called: graphs, or eager and why; empty: there is only one way
+    running: bool = True  # its threads are there
     fatal: str | None = None  # why nothing can be said any more: the process should end
 
 

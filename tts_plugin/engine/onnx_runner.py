@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 
 class OnnxRunner:
     sample_rate_hz = SAMPLE_RATE_HZ
-    device = "cpu"
+    device, mode = "cpu", ""
 
     def __init__(self, network: OnnxNetwork, voices: Mapping[str, Voice], sizes: Sizes) -> None:
         config = network.config

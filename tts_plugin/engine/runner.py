@@ -63,6 +63,11 @@ class Runner(Protocol):
     max_positions: int
 
     @property
+    def mode(self) -> str:
+        """How steps are called: graphs, or eager and why; empty where there is only one way."""
+        ...
+
+    @property
     def voices(self) -> tuple[str, ...]: ...
     @property
     def total_pages(self) -> int:

@@ -82,6 +82,7 @@ class VibeVoiceBackend:
                 backend=self.name,
                 device=self._runner.device,
                 dtype=self._runner.dtype,
+                mode=self._runner.mode,
                 slots=engine.slots.total,
                 active=engine.active,
                 admitted_total=engine.counts["admitted"],
@@ -104,6 +105,7 @@ class VibeVoiceBackend:
                 cancel_to_free=engine.cancels.counts,
                 headroom=engine.headroom,
                 real_time=engine.capacity is None or engine.capacity.real_time,
+                running=engine.running,
                 fatal=engine.fatal,
             )
 

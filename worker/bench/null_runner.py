@@ -16,6 +16,7 @@ _PROMISE = pages_for(PROMISED_IDS + PROMISED_LATENTS) + pages_for(PROMISED_LATEN
 
 
 class NullRunner:
+    mode = ""
     device, dtype, sample_rate_hz, samples_per_latent, max_positions = "none", "none", 24_000, 3_200, 8_192
 
     def __init__(self, slots: int) -> None:
