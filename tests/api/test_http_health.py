@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from aiohttp import web
 from http_parts import Start, StartFleet, serving
 
@@ -65,6 +68,19 @@ async def test_metrics_name_routes_by_their_pattern(start: Start) -> None:
     assert 'voice_http_requests_total{route="/synthesize",status="503"} 1.0' in text
     assert 'voice_http_first_byte_seconds_count{route="/synthesize"} 1.0' in text
     assert "secret" not in text
+
+
+async def test_how_late_its_loop_is_can_be_read(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.loop_watch.REPORT_S", 0.2)
+    service = await start()
+    async with asyncio.timeout(10):
+        while True:
+            async with service.client.get("/metrics") as response:
+                text = await response.text()
+            if 'voice_loop_lag_seconds_count{process="serve"} 0.0' not in text:
+                break
+            await asyncio.sleep(0.05)
+    assert 'voice_loop_lag_seconds_bucket{le="5.0",process="serve"}' in text
 
 
 async def test_many_who_ask_for_health_cost_the_engine_one_question(start: Start) -> None:

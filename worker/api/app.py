@@ -19,6 +19,7 @@ from worker.api.body import BodyLimit
 from worker.api.fleet_view import FleetView
 from worker.api.metrics import HttpMetrics, Measured
 from worker.api.security import LocalOnly, SecurityHeaders, require_loopback
+from worker.loop_watch import LoopLag
 from worker.providers import build_llm
 from worker.settings import Settings, SettingsError
 from worker.watch.patrol import Patrol
@@ -36,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The service. SettingsError when a key or secret that it needs is missing, or HOST is not this machine."""
     require_loopback(settings.host)
     metrics = HttpMetrics()
+    lag = LoopLag(metrics.loop_lag.observe)
     engine = EngineClient(settings.engine_address)
     key = settings.fleet_key
     fleet = FleetView(settings.worker_addresses, key=key.get_secret_value() if key else None)
@@ -44,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        lag.start()
         await fleet.start()
         if patrol is not None:
             await patrol.start()
@@ -53,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
             if patrol is not None:
                 await patrol.aclose()
             await fleet.aclose()
+            await lag.aclose()
             await engine.aclose()
             await model.aclose()
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 120.0)
+LAG_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _CLIENT_GONE = "499"
 
 
@@ -35,6 +36,13 @@ class HttpMetrics:
         self.join_tokens = Counter(
             "voice_join_tokens", "Requests for a join token, by what they got.", ["result"], registry=self.registry
         )
+        self.loop_lag = Histogram(
+            "voice_loop_lag_seconds",
+            "Longest delay of an event loop in each 5 s.",
+            ["process"],
+            buckets=LAG_SECONDS,
+            registry=self.registry,
+        ).labels("serve")
         self._add_watcher()
 
     def _add_watcher(self) -> None:
