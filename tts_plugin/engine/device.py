@@ -13,8 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tts_plugin.engine.mps import allow_fallback
+
 if TYPE_CHECKING:
     import torch
+
+allow_fallback()  # here, because nobody imports torch before asking where to compute
 
 Kind = Literal["cuda", "mps", "cpu"]
 Runtime = Literal["torch", "onnx"]

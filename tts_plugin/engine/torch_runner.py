@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
@@ -25,6 +25,7 @@ from tts_plugin.engine.model.dpm_solver import Schedule
 from tts_plugin.engine.model.network import Network
 from tts_plugin.engine.model.packed import pack
 from tts_plugin.engine.model.voice import Voice
+from tts_plugin.engine.mps import Fallbacks
 from tts_plugin.engine.noise import normal
 from tts_plugin.engine.pages import OutOfPages
 from tts_plugin.engine.plan import Plan, Seat, StoredVoice
@@ -65,6 +66,7 @@ class TorchRunner:
             silences = torch.stack([voice.negative_hidden for voice in voices.values()])
             self._compute = Computation(network, schedule, sizes.slots, self._base, self._tts, silences)
             self._caller: Caller = self._captured(network.device) if on_cuda else Direct(network.device)
+        self._fallbacks = Fallbacks() if network.device.type == "mps" else None
         self._seats: dict[int, Seat] = {}
 
     @property
@@ -122,7 +124,7 @@ class TorchRunner:
     def step(self, rows: Sequence[Row]) -> list[Made]:
         plan = Plan(rows, [self._seats[row.slot] for row in rows])
         shape = (self._buckets and self._buckets.shape(plan)) or exact(plan)
-        with _torch_errors():
+        with _torch_errors(), self._fallbacks.watch() if self._fallbacks else nullcontext():
             conditions, logits = self._hear(plan, shape)
             if self._one_wait:
                 made = self._speak_all(plan, shape, conditions, logits)
