@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from tts_plugin.engine.backend import Backend, Emit, Event, Refused, Utterance
 from tts_plugin.engine.delays import EDGES_S
+from tts_plugin.gpu import utilisation_percent
 from tts_plugin.protocol import Done, Failed, Say
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,6 +25,7 @@ class EngineMetrics:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.draining = False  # nothing new is said; what is being said is said to its end
         self.registry = CollectorRegistry()
         self._duration = Histogram(
             "tts_request_duration_seconds",
@@ -44,6 +46,9 @@ class EngineMetrics:
 
     def admit(self, say: Say, emit: Emit) -> Utterance:
         """As Backend.admit, counted."""
+        if self.draining:
+            self._requests.labels("draining").inc()
+            raise Refused("draining", "the engine is going away: it finishes what is being said", retryable=True)
         started = time.monotonic()
 
         def counted(event: Event) -> None:
@@ -109,6 +114,9 @@ class _BackendCollector(Collector):
         )
         yield CounterMetricFamily("tts_audio_seconds", "Seconds of speech sent.", now.audio_s_total)
         yield CounterMetricFamily("tts_compute_seconds", "Seconds of computing for it.", now.compute_s_total)
+        busy = utilisation_percent(now.device)
+        if busy is not None:
+            yield GaugeMetricFamily("tts_gpu_utilization_percent", "How busy the graphics card is.", busy)
         info = GaugeMetricFamily("tts_engine_info", "Which engine speaks.", labels=("backend", "device", "dtype"))
         info.add_metric((now.backend, now.device, now.dtype), 1)
         yield info

@@ -135,6 +135,7 @@ class Server(uvicorn.Server):
         self._drain_s = drain_s
         self._watched: tuple[Backend, EngineMetrics] | None = None
         self._drained_at: float | None = None  # the end of the time that running utterances have
+        self._idle_ticks = 0
 
     def watch(self, backend: Backend, metrics: EngineMetrics) -> None:
         """From any thread, once."""
@@ -159,7 +160,8 @@ class Server(uvicorn.Server):
     def _drained(self) -> bool:
         if self._drained_at is None or self._watched is None:
             return False
-        return self._watched[0].statistics().active == 0 or time.monotonic() >= self._drained_at
+        self._idle_ticks = 0 if self._watched[0].statistics().active else self._idle_ticks + 1
+        return self._idle_ticks > 1 or time.monotonic() >= self._drained_at  # one more tick: the last words are sent
 
 
 def uvicorn_config(app: ASGIApp, **options: Any) -> uvicorn.Config:

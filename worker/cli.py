@@ -53,7 +53,7 @@ def engine() -> None:
 
     settings = _settings("engine")
     try:
-        run(settings.engine, settings.host, settings.engine_port)
+        run(settings.engine, settings.host, settings.engine_port, drain_s=settings.drain_timeout)
     except EngineError as error:
         print(f"tts-ops engine: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -71,6 +71,7 @@ class EmbeddedBackend:
         self._compute_s = 0.0
         self._cancels = Delays()
         self._stepped_at = clock()
+        self._claimed_at: dict[EmbeddedUtterance, float] = {}  # since when a thread has it
         self._threads = [
             threading.Thread(target=self._work, name=f"embedded-voice-{n}", daemon=True) for n in range(workers)
         ]
@@ -109,7 +110,8 @@ class EmbeddedBackend:
                 audio_s_total=self._audio_s,
                 compute_s_total=self._compute_s,
                 model_load_s=self._voice.load_s,
-                last_step_age_s=max(0.0, self._clock() - self._stepped_at),
+                last_step_age_s=max(0.0, self._clock() - min((self._stepped_at, *self._claimed_at.values()))),
+                running=all(thread.is_alive() for thread in self._threads),
                 underruns_total=self._counts["underruns"],
                 cancel_to_free=self._cancels.counts,
             )
@@ -152,6 +154,7 @@ class EmbeddedBackend:
                 utterance.fail("engine_error", "the embedded voice failed; the engine's log says how", retryable=True)
             with self._changed:
                 utterance.claimed = False
+                del self._claimed_at[utterance]
                 if utterance.cancelled:  # its slot was free at once, but only now is this thread
                     self._cancels.add(self._clock() - utterance.over_at)
                 self._changed.notify()
@@ -166,6 +169,7 @@ class EmbeddedBackend:
                 if ready:
                     chosen = min(ready, key=lambda u: (_RANK[u.say.klass], u.ahead_s(now)))
                     chosen.claimed = True
+                    self._claimed_at[chosen] = now
                     self._active.remove(chosen)
                     self._active.append(chosen)
                     return chosen

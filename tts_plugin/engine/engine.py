@@ -81,6 +81,10 @@ class Engine:
         return len(self._seated)
 
     @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
     def stopping(self) -> bool:
         return self._closed or self.fatal is not None
 
