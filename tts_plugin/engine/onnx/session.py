@@ -20,11 +20,11 @@ def cores() -> int:
 
 
 def open_session(model: bytes | Path, threads: int) -> onnxruntime.InferenceSession:
-    """Threads compute while a call runs and sleep, not spin, between calls: others live on the same cores."""
+    """Threads that have nothing to do sleep at once: others live on the same cores, and spinning would be their time."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors
     options.enable_mem_pattern = False  # it keeps a plan of memory for every shape it ever saw
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
