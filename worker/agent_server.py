@@ -174,6 +174,7 @@ class Worker:
             reserve=self._reserve,
             unreserve=self._admission.unreserve,
             command=self._command_from_afar,
+            release_job=self._release_from_afar,
         )
 
     def _state(self) -> WorkerState:
@@ -201,6 +202,12 @@ class Worker:
         if room not in self._fleet.rooms or self._loop is None:
             return False
         self._loop.call_soon_threadsafe(self._drain.tell, room, command)
+        return True
+
+    def _release_from_afar(self, job_id: str) -> bool:
+        if not self._fleet.has_job(job_id) or self._loop is None:
+            return False
+        self._loop.call_soon_threadsafe(self._fleet.release, job_id)
         return True
 
     def _apply_capacity(self, engine_slots: int | None) -> None:

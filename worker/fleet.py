@@ -93,7 +93,17 @@ class Fleet:
 
     def command(self, room: str, command: Command) -> bool:
         """Tell the job in `room`; False when there is none. Only from the loop that serves the jobs."""
-        told = [job for job in self._jobs.values() if job.room == room and job.writer is not None]
+        return self._tell([job for job in self._jobs.values() if job.room == room], command)
+
+    def release(self, job_id: str) -> bool:
+        """Tell one job to leave its room to another agent; False when there is none. From the same loop."""
+        return self._tell([job for job in self._jobs.values() if job.job_id == job_id], "release")
+
+    def has_job(self, job_id: str) -> bool:
+        return job_id in self._jobs
+
+    def _tell(self, jobs: list[Job], command: Command) -> bool:
+        told = [job for job in jobs if job.writer is not None]
         for job in told:
             assert job.writer is not None
             job.writer.write(json.dumps({"type": "command", "command": command}).encode() + b"\n")

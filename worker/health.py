@@ -46,6 +46,7 @@ class WorkerDesk:
     reserve: Callable[[str], Refusal | None]  # room
     unreserve: Callable[[str], None]
     command: Callable[[str, Command], bool]  # False: there is no such room
+    release_job: Callable[[str], bool] = lambda _: False  # of two jobs in one room; False: there is no such job
 
 
 class HealthServer:
@@ -137,10 +138,12 @@ class HealthServer:
         return web.json_response({})
 
     async def _release(self, request: web.Request) -> web.Response:
-        room, action = await _room(request), (await request.json()).get("action")
+        room, said = await _room(request), await request.json()
+        action, job_id = said.get("action"), said.get("job_id")
         if action not in get_args(Command):
             raise _invalid(f"action is {str(action)[:40]!r}; allowed: {', '.join(get_args(Command))}")
-        if self._desk.command(room, action):
+        one = isinstance(job_id, str) and action == "release"
+        if self._desk.release_job(job_id) if one else self._desk.command(room, action):
             return web.json_response({})
         return web.json_response({"code": "not_found", "message": "no job of this worker is in that room"}, status=404)
 

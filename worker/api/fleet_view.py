@@ -77,11 +77,15 @@ class FleetView:
             self._too_late.add(room)
         return refusal
 
-    async def release(self, url: str, room: str, action: Command) -> bool:
-        """Tell the job in `room` of the worker at `url`; False when that worker has none, or does not answer."""
+    async def release(self, url: str, room: str, action: Command, *, job_id: str | None = None) -> bool:
+        """Tell the job in `room` of the worker at `url`; False when that worker has none, or does not answer.
+
+        `job_id`: which one, where a room has two.
+        """
+        asked = {"room": room, "action": action} | ({"job_id": job_id} if job_id else {})
         try:
             async with asyncio.timeout(RELEASE_S):
-                status, _ = await self._post(f"{url}/fleet/release", {"room": room, "action": action})
+                status, _ = await self._post(f"{url}/fleet/release", asked)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.warning("the worker at %s was not told to leave a room: %s", url, type(error).__name__)
             return False

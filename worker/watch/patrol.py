@@ -180,8 +180,8 @@ class Patrol:
                 (self._metrics.ghosts if ghost else self._metrics.duplicates).inc()
             case Dispatch():
                 await self._dispatch(action)
-            case TellWorker(url, room, _, what):
-                told = await self._fleet.release(url, room, what)
+            case TellWorker(url, room, job_id, what):
+                told = await self._fleet.release(url, room, what, job_id=job_id)
                 log.warning("a worker was asked for: %s (%s)", what, "done" if told else "no answer")
             case Fail(room, code):
                 log.error("a call is given up: %s", code)
