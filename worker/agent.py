@@ -21,6 +21,7 @@ from livekit.agents.utils import is_given
 
 from worker.agent_file import AgentFile
 from worker.clips import Clip
+from worker.handover import Handover
 from worker.hearing import Hearing
 from worker.interleave import interleave
 from worker.llm_chain import LlmChain, LlmFailed
@@ -156,6 +157,14 @@ class VoiceAgent(Agent):
         async with contextlib.aclosing(Agent.default.tts_node(self, _chained(head, deltas), model_settings)) as frames:
             async for frame in frames:
                 yield _Sound(frame, is_word=True)
+
+
+def history_of(told: Handover | None) -> llm.ChatContext:
+    """The turns of the agent before this one."""
+    context = llm.ChatContext.empty()
+    for turn in told.turns if told else ():
+        context.add_message(role=turn.role, content=turn.text, interrupted=turn.interrupted)
+    return context
 
 
 @dataclass(frozen=True, slots=True)

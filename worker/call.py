@@ -1,7 +1,6 @@
 """One call: a job process joins its room, listens, asks the language model and speaks while the answer is written.
 
-Speech to text, turns and interruptions are LiveKit's AgentSession; here stands what is put into it and what is told
-of it. What happens when a part fails: docs/reliability.md.
+Speech to text, turns and interruptions are LiveKit's AgentSession; here stands what is put into it and what is told.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 from livekit import rtc
@@ -28,12 +26,12 @@ from livekit.agents import (
 )
 
 from worker import handover, providers, turn_taking
-from worker.agent import VoiceAgent
+from worker.agent import VoiceAgent, history_of
 from worker.agent_file import AgentFile
 from worker.call_session import build_session, endpointing
-from worker.clips import Clip, Clips, Kind
-from worker.final_words import FinalWords
-from worker.hearing import Hearing
+from worker.clip_speech import fill_tool_time, say_clip
+from worker.clips import Clips, Kind
+from worker.ears import Ears
 from worker.job_link import Command, JobLink
 from worker.llm_chain import LlmChain
 from worker.page import Page
@@ -42,7 +40,7 @@ from worker.turn_guard import TurnGuard, without_fillers
 from worker.turns import TurnLog
 from worker.typed_text import TOPIC as TYPED_TOPIC
 from worker.typed_text import TypedText
-from worker.watchdog import Due, Limits
+from worker.watchdog import Limits
 
 CALLER_TIMEOUT_S = 30.0  # a caller who got a token but never comes must not hold a job
 CONNECT_TIMEOUT_S = 10.0
@@ -50,7 +48,6 @@ START_TIMEOUT_S = 15.0
 GREETING_TIMEOUT_S = 30.0
 GOODBYE_TIMEOUT_S = 8.0
 INTERRUPT_TIMEOUT_S = 5.0
-IDLE_LOOK_S = 0.1
 ANSWER_TYPED = room_io.TextInputOptions().text_input_cb  # LiveKit's own: interrupts, then answers
 OVER = (CloseReason.PARTICIPANT_DISCONNECTED, CloseReason.USER_INITIATED, CloseReason.TASK_COMPLETED)
 
@@ -80,13 +77,16 @@ class Call:
         turn_s = settings.tool_timeout_s + settings.llm_timeout_s * len(chain.models)
         limits = Limits(settings.filler_after_s, settings.filler_every_s, turn_s)
         self._guard = TurnGuard(limits, clips, note=self._link.note)
-        self._hearing = Hearing(
-            deaf_after_s=settings.stt_final_timeout_s, on_deaf=self._on_deaf, on_back=self._on_hearing_again
+        self._ears = Ears(
+            timeout_s=settings.stt_final_timeout_s,
+            page=self._page,
+            note=self._link.note,
+            say=lambda kind: self._own(self._say(kind, GOODBYE_TIMEOUT_S), kind),
+            commit=self._commit_turn,
         )
-        self._final_words = FinalWords(timeout_s=settings.stt_final_timeout_s, on_late=self._on_late_words)
         self._typed = TypedText(max_chars=settings.max_turn_chars, take=self._on_typed, refuse=self._page.notice)
         self._agent = VoiceAgent(
-            file, self._turns, chain, self._guard, self._hearing, chat_ctx=_history(self._handover)
+            file, self._turns, chain, self._guard, self._ears.hearing, chat_ctx=history_of(self._handover)
         )
         self._session = build_session(
             settings,
@@ -116,7 +116,7 @@ class Call:
                 session_host=False,  # else any participant could drive and watch the session
             )
         room.register_text_stream_handler(TYPED_TOPIC, self._typed.on_stream)
-        self._own(self._watch_tools(), "tool-watch")
+        self._own(fill_tool_time(self._session, self._guard), "tool-fillers")
         self._prompt_cache.warm(self._agent.prompt(self._agent.chat_ctx))
         try:
             async with asyncio.timeout(CALLER_TIMEOUT_S):
@@ -164,7 +164,7 @@ class Call:
                     await answered
 
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
-        self._final_words.transcribed(event.transcript, final=event.is_final)
+        self._ears.final_words.transcribed(event.transcript, final=event.is_final)
         wait = turn_taking.delays(event.transcript, self._file.language)
         self._session.update_options(endpointing_opts=endpointing(wait))
         if not event.is_final:
@@ -175,26 +175,14 @@ class Call:
     def _on_caller_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self._guard.caller_spoke()
-            self._final_words.caller_spoke()
+            self._ears.final_words.caller_spoke()
         elif event.old_state == "speaking":
             self._guard.caller_paused()
-            self._final_words.caller_paused()
+            self._ears.final_words.caller_paused()
 
-    def _on_late_words(self, has_words: bool) -> None:
-        """The recogniser owes its final words: go on with what is there, or ask again."""
-        self._link.note("deadline", stage="stt_final")
-        with contextlib.suppress(RuntimeError):
-            if has_words:
-                self._session.commit_user_turn(transcript_timeout=0.01)
-            elif not self._hearing.is_deaf:
-                self._own(self._say("not_heard", GOODBYE_TIMEOUT_S), "not-heard")
-
-    def _on_deaf(self) -> None:
-        self._page.notice("cannot_hear", "The agent cannot hear you at the moment. You can type.")
-        self._own(self._say("cannot_hear", GOODBYE_TIMEOUT_S), "cannot-hear")
-
-    def _on_hearing_again(self) -> None:
-        self._page.notice("hears_again", "The agent hears you again.")
+    def _commit_turn(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the session is closing
+            self._session.commit_user_turn(transcript_timeout=0.01)
 
     async def _on_interrupt(self, _: rtc.RpcInvocationData) -> str:
         self._session.interrupt()
@@ -237,13 +225,6 @@ class Call:
         self._link.note("turn", interrupted=report.interrupted, **report.seconds)
         self._page.turn(report.as_dict())
 
-    async def _watch_tools(self) -> None:
-        """While a tool is at work none of the agent's nodes is: its fillers are said from here."""
-        while True:
-            await asyncio.sleep(IDLE_LOOK_S)
-            if self._guard.for_idle() is Due.FILLER:
-                self._say_clip(self._guard.take("filler"))
-
     # The end, and what the worker asks for.
 
     def _on_command(self, command: Command) -> None:
@@ -268,10 +249,7 @@ class Call:
             async with asyncio.timeout(timeout_s):
                 if interrupts:
                     await self._session.interrupt(force=True)
-                await self._say_clip(self._guard.clips.get(kind)).wait_for_playout()
-
-    def _say_clip(self, clip: Clip) -> Any:
-        return self._session.say(clip.text, audio=_frames(clip), add_to_chat_ctx=False)
+                await say_clip(self._session, self._guard.clips.get(kind)).wait_for_playout()
 
     def _hang_up(self, reason: str) -> None:
         log.info("the call is ended: %s", reason)
@@ -304,7 +282,7 @@ class Call:
         task.add_done_callback(self._tasks.discard)
 
     async def _close(self) -> None:
-        self._final_words.cancel()
+        self._ears.final_words.cancel()
         for task in self._tasks:
             task.cancel()
         with contextlib.suppress(TimeoutError):
@@ -320,16 +298,3 @@ def _room_options() -> room_io.RoomOptions:
         text_input=False,  # typed_text.py reads it, with bounds
         delete_room_on_close=False,  # _on_close knows whether the call is over
     )
-
-
-def _history(told: handover.Handover | None) -> llm.ChatContext:
-    """The turns of the agent before this one."""
-    context = llm.ChatContext.empty()
-    for turn in told.turns if told else ():
-        context.add_message(role=turn.role, content=turn.text, interrupted=turn.interrupted)
-    return context
-
-
-async def _frames(clip: Clip) -> AsyncIterator[rtc.AudioFrame]:
-    for frame in clip.frames(words=False):
-        yield frame

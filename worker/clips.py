@@ -6,7 +6,7 @@ Holds them in memory; who renders and keeps them is clip_maker.py's and clip_sto
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -28,7 +28,7 @@ class Clip:
 
     kind: Kind
     text: str
-    pcm: bytes
+    pcm: bytes = field(repr=False)
 
     @property
     def seconds(self) -> float:

@@ -23,6 +23,8 @@ from worker.breaker import Breaker
 Stage = Literal["llm_first", "llm_stall"]
 Note = Callable[..., None]  # JobLink.note
 
+HICCUP_S = 0.5  # a failure that comes sooner may be one: the last model is asked once more
+
 log = logging.getLogger(__name__)
 
 
@@ -66,19 +68,23 @@ class LlmChain:
         tries = self._tries()
         if not tries:
             raise LlmFailed("every language model failed a moment ago", said=False)
-        for model in tries:
-            begun = _Begun()
+        failed_at, began_at = 0.0, time.monotonic()
+        for n, model in enumerate(tries):
+            if n and model is tries[n - 1] and failed_at - began_at > HICCUP_S:
+                break
+            begun, began_at = _Begun(), time.monotonic()
             try:
                 async for chunk in self._try(model, chat_ctx, tools, tool_choice, begun):
                     yield chunk
                 return
             except _TryFailed as error:
+                failed_at = time.monotonic()
                 if begun.said:
                     raise LlmFailed(str(error), said=True) from error
         raise LlmFailed("no language model answered", said=False)
 
     def _tries(self) -> list[Model]:
-        """Who is asked, in this order. The last one is asked twice when it fails at once: it may be a hiccup."""
+        """Who is asked, in this order. The last one stands twice: it is asked again when it fails at once."""
         now = time.monotonic()
         willing = [model for model in self._models if model.breaker.state(now) != "open"]
         return [*willing, willing[-1]] if willing else []
@@ -148,7 +154,7 @@ class LlmChain:
         if self._told.get(model.name, "closed") != state:
             self._told[model.name] = state
             log.warning("language model %s: circuit breaker %s", model.name, state)
-            self.note("breaker", dependency=f"llm:{model.name}", state=breaker.NUMBERS[state])
+            self.note("breaker", dependency=model.name, state=breaker.NUMBERS[state])
 
     async def aclose(self) -> None:
         for model in self._models:

@@ -31,6 +31,7 @@ class TurnGuard:
         self._note = note
         self._clock = clock
         self._marks: dict[str, Clip] = {}
+        self._marked = 0
         self._caller_stopped_at: float | None = None
         self.writing = 0  # language model nodes at work
         self.speaking = 0  # voice nodes at work
@@ -110,7 +111,8 @@ class TurnGuard:
     def mark(self, kind: Kind) -> str:
         """A text that stands for the clip to say now."""
         clip = self.take(kind)
-        mark = f"{_OPEN}{len(self._marks)}-{self._clock():.6f}{_CLOSE}"
+        self._marked += 1
+        mark = f"{_OPEN}{self._marked}{_CLOSE}"  # no sign at which a text is cut on its way
         if len(self._marks) >= MAX_MARKS:
             self._marks.pop(next(iter(self._marks)))
         self._marks[mark] = clip
