@@ -81,7 +81,8 @@ class CudaGraphs:
         started, left_out = time.monotonic(), 0
         for one in wanted:
             try:
-                self._graphs[one.key] = self._capture(one)
+                with torch.cuda.device(self._device):
+                    self._graphs[one.key] = self._capture(one)
             except torch.OutOfMemoryError:
                 left_out += 1
         took = time.monotonic() - started
@@ -95,7 +96,8 @@ class CudaGraphs:
             self.misses += 1
             return self._direct.call(key, function, *inputs)
         self.replays += 1
-        return graph.replay(inputs)
+        with torch.cuda.device(self._device):  # a thread begins on the first
+            return graph.replay(inputs)
 
     def _capture(self, one: Captured) -> _Graph:
         inputs = [given.to(self._device).clone() for given in one.inputs]

@@ -200,6 +200,7 @@ class TorchRunner:
 
     def _captured(self, device: torch.device) -> Caller:
         """CUDA graphs of all buckets, or none where that fails."""
+        torch.backends.cudnn.allow_tf32 = False  # float32 is float32; nothing else is touched by it
         graphs = CudaGraphs(device)
         try:
             graphs.capture(self._to_capture())
