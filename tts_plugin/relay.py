@@ -13,14 +13,15 @@ from math import inf
 
 from tts_plugin.breakers import Breakers
 from tts_plugin.decisions import Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap, SwapReason
-from tts_plugin.patience import ENOUGH_CHARS
 from tts_plugin.protocol import FailureCode, Word
 from tts_plugin.said import Said
 from tts_plugin.transcript import Piece, Transcript
 
 FIRST_AUDIO_S = 1.5
-SPEAKABLE_CHARS = 50  # letters and digits in whole words: more than any voice waits for before it speaks
-_LOOK_AHEAD_CHARS = 600  # of unspoken text that are counted at all
+# Whole words in hand that make any voice go on while its text is open: VibeVoice wants five ids, every word has one or
+# more, and the last word may not be certain yet.
+ENOUGH_WORDS = 6
+LAST_ENOUGH_WORDS = 80  # nobody is there to take over from the last: it is only stuck when there is no doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class RelayLimits:
     first_audio_s: float = FIRST_AUDIO_S  # from text to the first sound
     dry_s: float = 0.5  # with no more to hear than this the listener is about to run dry: time for another to begin
     quiet_s: float = 0.6  # about to run dry, and nothing came from the engine for so long: it is stuck
+    again_s: float = 1.0  # from text to the next sound, when the listener had run dry for want of text
     last_s: float = 3.0
 
 
@@ -88,6 +90,7 @@ class Relay:
             return []
         if self._attempt is None:
             return self._go_on(now_s)
+        self._attempt.said.feed(delta)
         self._note_debt(now_s)
         return [Feed(delta)]
 
@@ -220,6 +223,7 @@ class Relay:
     def _open(self, engine: int, now_s: float, *, plain: bool = False) -> Open:
         self._attempts += 1
         said = Said(self._position, self._pushed, self._rate_hz)
+        said.feed(self.text_from(self._position))
         self._attempt = _Attempt(self._attempts, engine, plain, now_s, said)
         self._owed_since_s = None
         self._note_debt(now_s)
@@ -255,7 +259,7 @@ class Relay:
         if last:
             return max(self._played_out_s, current.heard_s, owed_s) + limits.last_s
         starved = self._played_out_s < owed_s
-        begun_s = owed_s + (limits.first_audio_s if starved else limits.quiet_s)
+        begun_s = owed_s + (limits.again_s if starved else limits.quiet_s)
         return max(self._played_out_s - limits.dry_s, current.heard_s + limits.quiet_s, begun_s)
 
     def _note_debt(self, now_s: float) -> None:
@@ -267,11 +271,8 @@ class Relay:
 
     def _owes_while_open(self) -> bool:
         assert self._attempt is not None
-        start = self._attempt.said.told_until
-        text = self._transcript.source[start : start + _LOOK_AHEAD_CHARS]
-        whole = text[: max(text.rfind(" "), text.rfind("\n")) + 1]
-        enough = ENOUGH_CHARS if self._is_last(self._attempt) else SPEAKABLE_CHARS
-        return sum(char.isalnum() for char in whole) >= enough
+        enough = LAST_ENOUGH_WORDS if self._is_last(self._attempt) else ENOUGH_WORDS
+        return self._attempt.said.words_in_hand(self._transcript.source) >= enough
 
     def _is_last(self, current: _Attempt) -> bool:
         return self._breakers.choose(current.opened_s, {*self._tried, current.engine}) is None

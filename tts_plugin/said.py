@@ -13,6 +13,8 @@ from tts_plugin.protocol import Word
 
 SLACK_S = 0.06  # between two words of one message the edge is good to about so much; after the last it is exact
 ESTIMATED_SLACK_S = 0.8  # of timings that are estimates: VibeVoice's, one window of speech
+_IDS_A_WINDOW = 5
+_LOOK_AHEAD_CHARS = 1_000  # of text that is counted at all
 
 
 class Said:
@@ -26,11 +28,26 @@ class Said:
         self.estimated = False  # the timings are guesses, not measurements
         self.told_any = False
         self.told_until = start  # the character up to which words were told
+        self._whole_words = 0  # that were fed
+        self._in_word = False
         self._start = start
         self._rate_hz = rate_hz
         self._position = start
         self._unfinished: deque[Word] = deque()  # bounded, like the next, by the text
         self._untold: deque[Word] = deque()
+
+    def feed(self, delta: str) -> None:
+        """The engine was given this too."""
+        words = ("x" if self._in_word else "") + delta + "x"  # the last one is never whole
+        self._whole_words += len(words.split()) - 1
+        self._in_word = not delta[-1:].isspace() if delta else self._in_word
+
+    def words_in_hand(self, source: str) -> int:
+        """How many whole words the engine was fed that it must still have before it. Never too many."""
+        if self.estimated:  # what it has read is not known: at most one window of ids, of a word each, for one of audio
+            windows = -(-self.received // round(ESTIMATED_SLACK_S * self._rate_hz))
+            return self._whole_words - windows * _IDS_A_WINDOW
+        return len(f"{source[self.told_until : self.told_until + _LOOK_AHEAD_CHARS]}x".split()) - 1
 
     def receive(self, samples: int) -> None:
         self.received += samples

