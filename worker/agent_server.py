@@ -57,7 +57,9 @@ class Worker:
         self._settings = settings
         self._admission = Admission(self._running_rooms, can_start=can_open_a_call)
         self._drain = Drain(
-            rooms=lambda: self._fleet.rooms, command=self._command, on_cut=lambda: self._metrics.cut.inc()
+            rooms=lambda: self._fleet.rooms,
+            command=lambda *what: self._fleet.command(*what),
+            on_cut=lambda: self._metrics.cut.inc(),
         )
         self._metrics = WorkerMetrics(self._admission, drain_s=lambda: self._drain.seconds)
         self._fleet = Fleet(note=self._metrics.note, on_lost=self._admission.keep)
@@ -189,13 +191,11 @@ class Worker:
             "free": max(0, admission.free),
             "draining": admission.draining,
             "registered": self._registered,
+            "starting": sorted(admission.calls - frozenset(self._fleet.rooms)),  # taken; its job has not reported yet
             "hand_over": list(self._drain.hand_over),
             "jobs": self._fleet.jobs(),
             "lost": self._fleet.lost(),
         }
-
-    def _command(self, room: str, command: Command) -> bool:
-        return self._fleet.command(room, command)
 
     def _command_from_afar(self, room: str, command: Command) -> bool:
         """From the routes' thread: the jobs' sockets belong to the main loop."""
