@@ -9,7 +9,13 @@ from collections.abc import Callable
 from worker.setup.process import execute
 
 # program that must be on PATH → its package
-PACKAGES = {"chromium": "chromium", "ip": "iproute2", "ss": "iproute2", "unshare": "util-linux"}
+PACKAGES = {
+    "chromium": "chromium",
+    "ip": "iproute2",
+    "ss": "iproute2",
+    "unshare": "util-linux",
+    "redis-server": "redis-server",
+}
 
 
 def missing() -> list[str]:
