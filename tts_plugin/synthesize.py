@@ -33,7 +33,8 @@ _STATUS: dict[FailureCode, int] = {
     "timed_out": 504,
     "engine_error": 500,
 }
-_FIELD: dict[FailureCode, str] = {"unknown_voice": "voice_id", "too_long": "text"}
+# bad_message: all else that it can be about was looked at before
+_FIELD: dict[FailureCode, str] = {"unknown_voice": "voice_id", "too_long": "text", "bad_message": "language"}
 
 
 class SynthesizeRequest(BaseModel):
@@ -43,6 +44,9 @@ class SynthesizeRequest(BaseModel):
     voice_id: str = Field("default", max_length=64, description="A voice id or alias; GET /voices lists them.")
     output_format: Literal["wav", "pcm"] = Field("wav", description="pcm: pcm_s16le, mono, no header.")
     stream: bool = Field(False, description="Send audio as it is made; a WAV header then holds no length.")
+    language: str | None = Field(
+        None, max_length=35, description="What the text is written in, such as en or de-DE; left out: the voice's own."
+    )
     seed: int | None = Field(None, ge=0, le=2**63 - 1, description="Same seed and text, same audio.")
 
     @field_validator("text")
@@ -92,7 +96,15 @@ class Speech:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the client gone
                 loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-        say = Say("synthesize", voice=self._request.voice_id, klass="file", pace="fast", seed=self._request.seed)
+        request = self._request
+        say = Say(
+            "synthesize",
+            voice=request.voice_id,
+            klass="file",
+            pace="fast",
+            seed=request.seed,
+            language=request.language,
+        )
         utterance = self._metrics.admit(say, emit)
         try:
             utterance.feed(self._request.text)

@@ -88,6 +88,28 @@ async def test_an_unknown_voice_is_refused_with_those_there_are(start: Start, en
     assert answer["errors"] == [{"field": "voice_id", "given": "nobody", "allowed": "heart"}]
 
 
+@pytest.mark.parametrize(
+    ("language", "allowed"),
+    [("tlh", "en, de, fr, es"), ("de-DE", "heart speaks en"), ("not a language", "text that matches")],
+)
+async def test_a_language_that_cannot_be_spoken_is_refused_by_name(
+    start: Start, engine: Engine, language: str, allowed: str
+) -> None:
+    service = await start(engine_url=engine.url)
+    async with service.client.post("/synthesize", json={"text": HELLO, "language": language}) as response:
+        answer = await response.json()
+    assert response.status == 422
+    (error,) = answer["errors"]
+    assert (error["field"], error["given"]) == ("language", language)
+    assert allowed in error["allowed"]
+
+
+async def test_a_language_that_the_voice_speaks_is_taken(start: Start, engine: Engine) -> None:
+    service = await start(engine_url=engine.url)
+    async with service.client.post("/synthesize", json={"text": HELLO, "language": "en-GB"}) as response:
+        assert response.status == 200
+
+
 async def test_a_full_engine_refuses_at_once(start: Start, start_engine: Callable[..., Engine]) -> None:
     engine = start_engine(max_batch_size=1)
     service = await start(engine_url=engine.url)

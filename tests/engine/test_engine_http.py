@@ -38,6 +38,12 @@ async def test_synthesize_gives_the_same_samples_as_pcm(http: aiohttp.ClientSess
     assert whole[44:] == bare
 
 
+@pytest.mark.parametrize("language", ["en", "en-GB", None])
+async def test_a_language_that_the_voice_speaks_is_taken(http: aiohttp.ClientSession, language: str | None) -> None:
+    response = await http.post("/synthesize", json={"text": "Hello there.", "language": language})
+    assert response.status == 200
+
+
 async def test_a_long_text_is_synthesised_whole(http: aiohttp.ClientSession) -> None:
     body = await (await http.post("/synthesize", json={"text": LONG, "output_format": "pcm"})).read()
     assert len(body) > 2 * 24_000 * 35
@@ -74,6 +80,8 @@ async def test_a_client_that_leaves_frees_its_slot(http: aiohttp.ClientSession, 
         ({"text": "Hi.", "loud": 1}, "loud", "not permitted"),
         ({"text": "Hi.", "seed": -1}, "seed", "greater than or equal to 0"),
         ({"text": "x " * 10_001}, "text", "20000"),
+        ({"text": "Hi.", "language": "tlh"}, "language", "en, de, fr, es"),
+        ({"text": "Hi.", "language": "de-DE"}, "language", "heart speaks en"),
     ],
 )
 async def test_wrong_input_is_answered_with_field_value_and_what_is_allowed(

@@ -19,18 +19,19 @@ SOUND_TIMEOUT_S = 30.0  # files wait while calls speak
 class Speech:
     """Open it, `feed` it, then `start`; `cancel` it whatever happens, which frees the engine's slot."""
 
-    def __init__(self, engine: EngineClient, utterance: Utterance, voice: str) -> None:
+    def __init__(self, engine: EngineClient, utterance: Utterance, voice: str, language: str | None = None) -> None:
         self._engine = engine
         self._utterance = utterance
-        self._voice = voice
+        self._voice, self._language = voice, language
         self._feeding: asyncio.Task[None] | None = None
         self._first = b""
         self._sample_rate_hz = 0
 
     @classmethod
-    async def open(cls, engine: EngineClient, voice: str, klass: UtteranceClass) -> Self:
+    async def open(cls, engine: EngineClient, voice: str, klass: UtteranceClass, language: str | None = None) -> Self:
         try:
-            return cls(engine, await engine.say(voice=voice, klass=klass, pace="fast"), voice)
+            utterance = await engine.say(voice=voice, klass=klass, pace="fast", language=language)
+            return cls(engine, utterance, voice, language)
         except EngineUnreachable as error:
             raise await as_api_error(error, engine, voice) from error
 
@@ -87,7 +88,7 @@ class Speech:
             raise ApiError(504, "engine_timeout", f"The voice engine was silent for {SOUND_TIMEOUT_S:g} s.") from None
         except (EngineFailed, EngineUnreachable) as error:
             self.cancel()
-            raise await as_api_error(error, self._engine, self._voice) from error
+            raise await as_api_error(error, self._engine, self._voice, self._language) from error
         if item is None and self._feeding is not None:
             await self._feeding
         return item
@@ -101,12 +102,16 @@ class Speech:
             raise
 
 
-async def as_api_error(error: EngineFailed | EngineUnreachable, engine: EngineClient, voice: str) -> ApiError:
+async def as_api_error(
+    error: EngineFailed | EngineUnreachable, engine: EngineClient, voice: str, language: str | None = None
+) -> ApiError:
     """What the engine said, in HTTP's words."""
     if isinstance(error, EngineUnreachable):
         return ApiError(503, "engine_unreachable", "The voice engine does not answer.", retry_after_s=2.0)
     if error.code == "unknown_voice":
         return invalid(Wrong("voice_id", voice, await _voice_ids(engine)))
+    if error.code == "bad_message" and language is not None:
+        return invalid(Wrong("language", language, error.message))
     if error.code == "too_long":
         return invalid(Wrong("text", None, error.message))
     status, retry_after_s = _STATUS[error.code]

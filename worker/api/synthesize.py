@@ -23,6 +23,7 @@ def _not_blank(text: str) -> str:
 
 SpokenText = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 VoiceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*$", max_length=35)]
 
 
 class SynthesizeRequest(BaseModel):
@@ -31,6 +32,9 @@ class SynthesizeRequest(BaseModel):
     text: SpokenText
     voice_id: VoiceId | None = Field(None, description="A voice of GET /voices; left out: TTS_VOICE.")
     output_format: OutputFormat = "wav"
+    language: Language | None = Field(
+        None, description="What the text is written in, such as en or de-DE; left out: the voice's own."
+    )
     stream: bool = Field(False, description="Send sound while it is being made; a wav's header then has no length.")
 
 
@@ -42,7 +46,10 @@ def routes(settings: Settings, engine: EngineClient) -> APIRouter:
         if len(body.text) > settings.synthesize_max_chars:
             raise invalid(Wrong("text", body.text, f"at most {settings.synthesize_max_chars} characters"))
         speech = await Speech.open(
-            engine, body.voice_id or settings.tts_voice, "interactive" if body.stream else "file"
+            engine,
+            body.voice_id or settings.tts_voice,
+            "interactive" if body.stream else "file",
+            language=body.language,
         )
         speech.feed(body.text)
         speech.end()
