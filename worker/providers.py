@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from livekit.agents import APIConnectOptions, llm, stt
+from livekit.agents import llm, stt
 from pydantic import SecretStr
 
 from worker.llm_chain import LlmChain, Model, Note
@@ -111,11 +111,6 @@ def build_prompt_cache(settings: Settings, *, conversation: str | None = None) -
     """Keeps the embedded model's prompt cache warm; for every other model it does nothing."""
     url = f"{settings.models_address}/v1" if settings.llm == "embedded" else None
     return PromptCache(url, settings.llm_model_name, conversation=conversation)
-
-
-def llm_connect_options(settings: Settings) -> APIConnectOptions:
-    """Deadline of one try, and one more try at once: three more would be a long silence on the phone."""
-    return APIConnectOptions(max_retry=1, retry_interval=0.1, timeout=settings.llm_timeout_s)
 
 
 def describe(settings: Settings, *, voice_backend: str | None = None, device: str | None = None) -> Parts:

@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 from aiohttp import web
 from http_parts import serving, settings_for_test
-from livekit.agents import APIConnectionError, APIConnectOptions, llm
+from livekit.agents import NOT_GIVEN, APIConnectOptions, llm
 
 from worker.bench.scripted_llm import ScriptedLlm
-from worker.providers import build_llm, build_stt, describe, llm_connect_options
+from worker.llm_chain import LlmFailed
+from worker.providers import build_chain, build_llm, build_stt, describe
 from worker.settings import SettingsError
 
 SERVER = "http://127.0.0.1:9/v1"
+
+
+def key_of(part: Any) -> str:
+    return str(part._client.api_key)
 
 
 def url_of(part: Any) -> str:
@@ -108,14 +113,36 @@ async def test_a_silent_model_is_given_up_after_the_setting() -> None:
         return web.Response()
 
     async with serving("POST", "/v1/chat/completions", hang) as url:
-        settings = settings_for_test(openai_base_url=f"{url}/v1", llm_timeout_s=0.1)
-        model = build_llm(settings)
+        chain = build_chain(settings_for_test(openai_base_url=f"{url}/v1", llm_timeout_s=0.1))
         context = llm.ChatContext.empty()
         context.add_message(role="user", content="hi")
-        async with model.chat(chat_ctx=context, conn_options=llm_connect_options(settings)) as stream:
-            with pytest.raises(APIConnectionError, match="after 2 attempts"):
-                await anext(stream)
-        await model.aclose()
+        with pytest.raises(LlmFailed):
+            await asyncio.wait_for(anext(chain.answer(context, [], NOT_GIVEN)), 5)  # type: ignore[arg-type]
+        await chain.aclose()
+
+
+async def test_the_fallback_list_is_a_chain_in_its_order() -> None:
+    settings = settings_for_test(
+        openai_base_url=SERVER, openai_api_key="k", llm_model="qwen", llm_fallback=("openai:gpt-5", "embedded")
+    )
+    chain = build_chain(settings)
+    assert [(m.name, m.llm.model) for m in chain.models] == [
+        ("local", "qwen"),
+        ("openai", "gpt-5"),
+        ("embedded", "smollm2-135m-instruct"),
+    ]
+    assert url_of(chain.models[1].llm) == "https://api.openai.com/v1"
+    assert key_of(chain.models[0].llm) == "none"  # one key, one server
+    assert key_of(chain.models[1].llm) == "k"
+
+
+@pytest.mark.parametrize(
+    ("fallback", "message"),
+    [("claude", "LLM_FALLBACK"), ("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")],
+)
+async def test_a_fallback_that_is_unknown_or_not_configured_is_refused_by_name(fallback: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        build_chain(settings_for_test(llm_fallback=(fallback,)))
 
 
 def test_parts_name_a_server_without_its_password() -> None:
