@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tts_plugin.engine.model.config import ModelConfig, read_config
+from tts_plugin.engine.model.config import read_config
 from tts_plugin.engine.model.schedule import Schedule
-from tts_plugin.engine.onnx.builder import Builder, Precision
-from tts_plugin.engine.onnx.checkpoint import Tensors
-from tts_plugin.engine.onnx.network import OnnxNetwork, assemble, network_parts
+from tts_plugin.engine.onnx.builder import Precision
+from tts_plugin.engine.onnx.checkpoint import Checkpoint, Tensors
+from tts_plugin.engine.onnx.network import OnnxNetwork, build_network
 from tts_plugin.engine.onnx.voice import Voice
 from tts_plugin.engine.onnx_runner import OnnxRunner
 from tts_plugin.engine.sizes import VoiceLengths, fit
@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 EOS_BIAS = "tts_eos_classifier.fc2.bias"
 
 
-class Table(Mapping[str, Floats]):
+class Table(Checkpoint):
     """Tensors in memory, or of a file with another EOS bias."""
 
     def __init__(self, tensors: Mapping[str, Floats], eos_bias: float | None = None) -> None:
@@ -44,19 +44,10 @@ class Table(Mapping[str, Floats]):
         return len(self._tensors)
 
 
-def network_of(tensors: Table, config: ModelConfig, schedule: Schedule, precision: Precision) -> OnnxNetwork:
-    sessions = {}
-    for part in network_parts(tensors, config, precision):
-        builder = Builder()
-        part.build(builder)
-        sessions[part.name] = builder.session()
-    return assemble(sessions, tensors, config, schedule, precision)
-
-
 @cache
 def case_network(config: Path, weights: Path, eos_bias: float, schedule: Schedule, precision: Precision) -> OnnxNetwork:
     tensors = Tensors(weights, read_header(weights))
-    return network_of(Table(tensors, eos_bias), read_config(config), schedule, precision)
+    return build_network(Table(tensors, eos_bias), read_config(config), schedule, precision, threads=1)
 
 
 def onnx_runner(network: OnnxNetwork, voices: Mapping[str, Voice], slots: int) -> OnnxRunner:

@@ -10,12 +10,13 @@ pytest.importorskip("torch", reason="the bench of the batched engine uses torch"
 
 import numpy as np
 from batch_bench import Bench, Speech, make_runner
-from onnx_networks import Table, network_of, onnx_runner
+from onnx_networks import Table, onnx_runner
 from test_batch_equals_alone import CONFIG, VOICES, eight, network, off, voices
 
 from tts_plugin.engine.model.random_weights import _tensor
 from tts_plugin.engine.model.schedule import make_schedule
 from tts_plugin.engine.onnx.builder import Precision
+from tts_plugin.engine.onnx.network import build_network
 from tts_plugin.engine.onnx.page_store import Prefix
 from tts_plugin.engine.onnx.voice import Voice
 from tts_plugin.engine.onnx_runner import OnnxRunner
@@ -23,8 +24,7 @@ from tts_plugin.engine.runner import Opening, Row
 from tts_plugin.engine.utterance import Work
 from tts_plugin.weights import expected_tensors
 
-FLOAT32 = 1e-4  # of the loudest sample
-ROUNDED = {"int8": 0.05, "int4": 0.05}  # a last bit may tip a rounding over
+TOLERANCE = 1e-4  # of the loudest sample
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8", "int4")
 SCHEDULE = make_schedule("sde-dpmsolver++", 5)
 
@@ -53,7 +53,7 @@ def runner(precision: Precision, slots: int) -> OnnxRunner:
 
 @cache
 def built(precision: Precision):
-    return network_of(weights(), CONFIG, SCHEDULE, precision)
+    return build_network(weights(), CONFIG, SCHEDULE, precision, threads=1)
 
 
 @cache
@@ -61,12 +61,14 @@ def together(precision: Precision) -> Bench:
     return Bench(runner(precision, 8), eight(), cap=True).run()
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("index", range(8))
-def test_a_stream_in_a_mixed_batch_on_onnx_equals_itself_alone(index: int) -> None:
-    alone, mixed = eight()[index], together("float32").speeches[index]
-    Bench(runner("float32", 1), [alone], cap=True).run()
+def test_a_stream_in_a_mixed_batch_on_onnx_equals_itself_alone(index: int, precision: Precision) -> None:
+    """Of few bits, it is the same bit for bit where this was measured: rows are rounded by themselves."""
+    alone, mixed = eight()[index], together(precision).speeches[index]
+    Bench(runner(precision, 1), [alone], cap=True).run()
     assert mixed.works == alone.works
-    assert off(mixed.audio, alone.audio) <= FLOAT32
+    assert off(mixed.audio, alone.audio) <= TOLERANCE
 
 
 @pytest.mark.parametrize("index", range(8))
@@ -74,21 +76,12 @@ def test_a_stream_on_onnx_equals_the_stream_on_torch(index: int) -> None:
     ours = together("float32").speeches[index]
     theirs = torch_together().speeches[index]
     assert ours.works == theirs.works
-    assert off(ours.audio, theirs.audio) <= FLOAT32
+    assert off(ours.audio, theirs.audio) <= TOLERANCE
 
 
 @cache
 def torch_together() -> Bench:
     return Bench(make_runner(network(), voices(), SCHEDULE, 8), eight(), cap=True).run()
-
-
-@pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_steps_of_few_bits_in_a_mixed_batch_equal_those_alone(precision: Precision) -> None:
-    """Latent by latent from the same past: free-running, a rounding that tips over grows as in any feedback."""
-    for index in (0, 4, 7):
-        alone, mixed = eight()[index], together(precision).speeches[index]
-        Bench(runner(precision, 1), [alone], cap=True).run()
-        assert off(mixed.latents[0], alone.latents[0]) <= ROUNDED[precision]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -33,7 +33,8 @@ class OnnxRunner:
 
     def __init__(self, network: OnnxNetwork, voices: Mapping[str, Voice], sizes: Sizes) -> None:
         config = network.config
-        self.slots, self.sizes, self.dtype = sizes.slots, sizes, network.precision
+        self.slots, self.sizes = sizes.slots, sizes
+        self.dtype: str = network.precision
         self.samples_per_latent, self.max_positions = config.samples_per_latent, config.language.max_positions
         self._network = network
         self._noise_rows = 1 + len(network.schedule.steps) * network.schedule.needs_noise

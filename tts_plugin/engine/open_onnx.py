@@ -9,9 +9,9 @@ from tts_plugin import hub
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.device import Resolved
 from tts_plugin.engine.model.schedule import make_schedule
-from tts_plugin.engine.onnx.builder import PRECISIONS
 from tts_plugin.engine.onnx.converted import Report, log_report
 from tts_plugin.engine.onnx.network import OnnxNetwork, Source, open_network
+from tts_plugin.engine.onnx.session import precision_of
 from tts_plugin.engine.onnx.voice import load_voice
 from tts_plugin.engine.onnx_runner import OnnxRunner
 from tts_plugin.engine.room import make_room
@@ -32,9 +32,10 @@ def open_onnx_runner(
 
 def open_files(config: EngineConfig, files: hub.ModelFiles, dtype: str, report: Report = log_report) -> OnnxNetwork:
     """The network of a checkpoint, converted if it is not yet. Raises WrongCheckpoint or CannotKeep."""
-    precision = next(precision for precision in PRECISIONS if precision == dtype)
     schedule = make_schedule(config.solver, config.solver_steps)
-    return open_network(Source(files.config, files.weights, _roots(files)), schedule, precision, report=report)
+    return open_network(
+        Source(files.config, files.weights, _roots(files)), schedule, precision_of(dtype), report=report
+    )
 
 
 def _roots(files: hub.ModelFiles) -> tuple[Path, ...]:

@@ -59,7 +59,7 @@ class Builder:
         self._outputs.append(helper.make_tensor_value_info(name, _DTYPES[dtype], shape))
         return name
 
-    def weight(self, array: Array, name: str | None = None) -> str:
+    def weight(self, array: Array | np.generic, name: str | None = None) -> str:
         """A constant: numbers, shapes, axes."""
         name, array = name or self._new("w"), np.asarray(array, order="C")
         if self._data is None or array.nbytes < _SMALL:

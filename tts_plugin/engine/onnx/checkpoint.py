@@ -7,6 +7,7 @@ embeddings stays in the file: of 272 MB, five rows are read per text window.
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,15 @@ from tts_plugin.weights import TensorEntry, read_header
 _DTYPES: dict[str, np.dtype[Any]] = {"BF16": np.dtype("<u2"), "F16": np.dtype("<f2"), "F32": np.dtype("<f4")}
 
 
-class Tensors(Mapping[str, NDArray[np.float32]]):
+class Checkpoint(Mapping[str, NDArray[np.float32]]):
+    """Tensors by their names in a VibeVoice checkpoint."""
+
+    @abstractmethod
+    def rows(self, name: str, numbers: Sequence[int]) -> NDArray[np.float32]:
+        """Some rows of a matrix [rows, columns]. Raises IndexError for a row that there is not."""
+
+
+class Tensors(Checkpoint):
     """Every access reads the file. Raises WrongCheckpoint when it has become shorter."""
 
     def __init__(self, path: Path, entries: Mapping[str, TensorEntry]) -> None:
@@ -33,7 +42,6 @@ class Tensors(Mapping[str, NDArray[np.float32]]):
         return self._read(entry, entry.begin, entry.end).reshape(entry.shape)
 
     def rows(self, name: str, numbers: Sequence[int]) -> NDArray[np.float32]:
-        """Some rows of a matrix [rows, columns]. Raises IndexError for a row that there is not."""
         entry = self._entries[name]
         rows, columns = entry.shape
         size = columns * _DTYPES[entry.dtype].itemsize

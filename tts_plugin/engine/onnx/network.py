@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from tts_plugin.engine.model.config import ModelConfig, WrongCheckpoint, read_config
 from tts_plugin.engine.model.schedule import Schedule
-from tts_plugin.engine.onnx.checkpoint import Tensors
+from tts_plugin.engine.onnx.builder import Builder
+from tts_plugin.engine.onnx.checkpoint import Checkpoint, Tensors
 from tts_plugin.engine.onnx.converted import VERSION, Part, Report, convert, find, identity, log_report
 from tts_plugin.engine.onnx.decoder_graph import build_decoder
 from tts_plugin.engine.onnx.head import Sampler
@@ -29,13 +30,6 @@ _EMBEDDINGS = "model.language_model.embed_tokens.weight"
 _SCALE, _BIAS = "model.speech_scaling_factor", "model.speech_bias_factor"
 
 
-class TokenTable(Protocol):
-    """Tensors by name, and some rows of one."""
-
-    def __getitem__(self, name: str, /) -> Floats: ...
-    def rows(self, name: str, numbers: Sequence[int]) -> Floats: ...
-
-
 @dataclass(frozen=True, slots=True)
 class OnnxNetwork:
     """Weights and how to run them. Holds no state of any utterance."""
@@ -47,7 +41,7 @@ class OnnxNetwork:
     tts: onnxruntime.InferenceSession
     decoder: onnxruntime.InferenceSession
     sampler: Sampler
-    tensors: TokenTable
+    tensors: Checkpoint
     scale: float
     bias: float
 
@@ -87,9 +81,21 @@ def open_network(
     return assemble(opened, tensors, config, schedule, precision)
 
 
+def build_network(
+    tensors: Checkpoint, config: ModelConfig, schedule: Schedule, precision: Precision, threads: int | None = None
+) -> OnnxNetwork:
+    """In memory, for small or random networks: nothing is kept on disk."""
+    opened = {}
+    for part in network_parts(tensors, config, precision):
+        builder = Builder()
+        part.build(builder)
+        opened[part.name] = builder.session(threads or cores())
+    return assemble(opened, tensors, config, schedule, precision)
+
+
 def assemble(
     sessions: Mapping[str, onnxruntime.InferenceSession],
-    tensors: TokenTable,
+    tensors: Checkpoint,
     config: ModelConfig,
     schedule: Schedule,
     precision: Precision,

@@ -5,13 +5,14 @@ Every tensor has a generator of its own, seeded by its name. It speaks noise: no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tts_plugin.engine.model.config import ModelConfig
+from tts_plugin.engine.onnx.checkpoint import Checkpoint
 from tts_plugin.engine.onnx.page_store import Prefix
 from tts_plugin.engine.onnx.voice import Voice
 from tts_plugin.weights import expected_tensors
@@ -23,7 +24,7 @@ _EOS_BIAS, _LAST = "tts_eos_classifier.fc2.bias", "model.acoustic_tokenizer.deco
 Floats = NDArray[np.float32]
 
 
-class RandomTensors(Mapping[str, Floats]):
+class RandomTensors(Checkpoint):
     """Scaled so that no activation grows or dies with depth; `loudness` scales the samples."""
 
     def __init__(self, config: ModelConfig, seed: int = 0, *, loudness: float = 1.0) -> None:

@@ -13,6 +13,14 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "int8", "int4")
 MOST_THREADS = 8  # more only wait for each other: the matrices are small
 
 
+def precision_of(dtype: str) -> Precision:
+    """Raises ValueError."""
+    for precision in PRECISIONS:
+        if precision == dtype:
+            return precision
+    raise ValueError(f"{dtype!r} is no precision of ONNX Runtime's; known: {', '.join(PRECISIONS)}")
+
+
 def cores() -> int:
     """Threads to compute with: the cores that this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -20,7 +28,7 @@ def cores() -> int:
 
 
 def open_session(model: bytes | Path, threads: int) -> onnxruntime.InferenceSession:
-    """Threads that have nothing to do sleep at once: others live on the same cores, and spinning would be their time."""
+    """Threads that have nothing to do sleep at once: spinning would cost others on the same cores their time."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors
