@@ -1,7 +1,7 @@
 """How many utterances the voices can say at once: what bounds a worker's calls besides its own cores.
 
-The sum over the engines that answer; the standby voice's where none does. An engine says how many it can carry in real
-time now: one that measures itself says so as `capacity`, any other as `slots`.
+The sum over the engines that answer; the standby voice's where none does. The `slots` of an engine's /health are what
+it can carry in real time now: one that measures its steps lowers them when they become slow.
 """
 
 from __future__ import annotations
@@ -46,11 +46,10 @@ class EngineSlots:
 
     def note(self, url: str, health: Mapping[str, Any]) -> None:
         """What the engine at `url` says of itself. KeyError, TypeError or ValueError when that is not it."""
-        if health.get("status", "ok") != "ok":  # lost, stuck or leaving: as good as silent
-            self._told[url] = (0, float("-inf"))
+        if health.get("status", "ok") != "ok":  # loading, lost, stuck or leaving: as good as silent
+            self._told.pop(url, None)
             return
-        slots = health.get("capacity")
-        self._told[url] = (int(health["slots"] if slots is None else slots), self._clock())
+        self._told[url] = (int(health["slots"]), self._clock())
 
     async def follow(self, apply: Callable[[int | None], None]) -> None:
         """Ask for ever; `apply(total)` after each round."""

@@ -40,9 +40,15 @@ def test_engines_add_up(slots):
     assert slots.total == 6
 
 
-def test_an_engine_that_measures_itself_is_believed(slots):
-    slots.note(ONE, {"status": "ok", "slots": 16, "capacity": 3})
+def test_an_engine_that_became_slow_counts_for_less(slots):
+    slots.note(ONE, {"status": "ok", "slots": 16})
+    slots.note(ONE, {"status": "ok", "slots": 3})
     assert slots.total == 3
+
+
+def test_while_engines_load_nothing_is_known(slots):
+    slots.note(ONE, {"status": "loading"})
+    assert slots.total is None
 
 
 def test_the_standby_counts_where_no_engine_answers(slots, clock):
