@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from worker.job_link import Command
 
@@ -74,9 +75,9 @@ class Drain:
             self._on_cut()
         return told
 
-    async def run(self, over: Callable[[], Awaitable[None]], *, timeout_s: float) -> bool:
+    async def run(self, over: Callable[[], Coroutine[Any, Any, None]], *, timeout_s: float) -> bool:
         """Until `over()` returns, which waits for the last call; False when a call had to be left as it was."""
-        ending = asyncio.ensure_future(over())
+        ending = asyncio.create_task(over(), name="drain-calls")
         forced = asyncio.create_task(self._forced.wait(), name="drain-forced")
         try:
             if timeout_s > 0:
@@ -93,7 +94,7 @@ class Drain:
             ending.cancel()
             await asyncio.gather(forced, ending, return_exceptions=True)
 
-    async def _say_goodbye(self, ending: asyncio.Future[None]) -> None:
+    async def _say_goodbye(self, ending: asyncio.Task[None]) -> None:
         left = self.hand_over
         log.warning("%d calls found no other worker: they are told goodbye", len(left))
         for room in left:
