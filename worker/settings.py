@@ -48,8 +48,8 @@ class Settings(BaseSettings):
     tts_device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cuda, cuda:N, mps or cpu."
     )
-    tts_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
-        "auto", description="Number format of the weights."
+    tts_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"] = Field(
+        "auto", description="Number format of VibeVoice's weights; auto: bfloat16 on CUDA, int8 on a CPU."
     )
     tts_max_batch_size: int | None = Field(
         None, ge=1, le=1024, description="Utterances at once; auto: what calibration finds."

@@ -29,7 +29,14 @@ def make_backend(model_folder: Path) -> Iterator[Callable[..., object]]:
     made = []
 
     def make(**config: object) -> object:
-        given = {"backend": "vibevoice", "model_path": model_folder, "device": "cpu", "max_batch_size": 8, **config}
+        given = {
+            "backend": "vibevoice",
+            "model_path": model_folder,
+            "device": "cpu",
+            "dtype": "float32",
+            "max_batch_size": 8,
+            **config,
+        }
         made.append(open_backend(EngineConfig(**given)))
         return made[-1]
 

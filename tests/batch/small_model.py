@@ -19,8 +19,9 @@ VOICES = {"en-emma_woman": (74, 251), "en-mike_man": (49, 148), "de-spk0_man": (
 
 
 def write_model(folder: Path, config: ModelConfig = SMALL) -> Path:
-    """Returns folder."""
+    """Returns folder. Models converted for a CPU are kept in it, not in anybody's cache."""
     write_checkpoint(folder, config)
+    (folder / "onnx").mkdir(exist_ok=True)
     for seed, (voice, positions) in enumerate(VOICES.items()):
         _write_voice(folder / "voices", voice, config, *positions, seed)
     return folder

@@ -23,7 +23,7 @@ def having(monkeypatch: pytest.MonkeyPatch, cuda: int = 0, mps: bool = False) ->
         (2, False, Resolved("cuda:0", "bfloat16")),
         (1, True, Resolved("cuda:0", "bfloat16")),
         (0, True, Resolved("mps", "float32")),
-        (0, False, Resolved("cpu", "float32")),
+        (0, False, Resolved("cpu", "int8", "onnx")),
     ],
 )
 def test_auto_takes_cuda_then_mps_then_cpu(monkeypatch, cuda, mps, expected) -> None:

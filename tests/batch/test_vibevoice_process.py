@@ -60,7 +60,7 @@ def test_the_start_says_device_number_format_and_capacity(model_folder: Path, ca
     with caplog.at_level(logging.INFO, logger="tts_plugin"):
         open_backend(config(model_folder)).close()
     (line,) = [record.getMessage() for record in caplog.records if "VibeVoice speaks" in record.getMessage()]
-    for part in ("device cpu (configured auto)", "float32 (configured auto)", "3 voices", "2 slots", "KV pages"):
+    for part in ("device cpu (configured auto)", "int8 (configured auto)", "3 voices", "2 slots", "KV pages"):
         assert part in line
 
 

@@ -143,7 +143,7 @@ def _cuda(device: str) -> str:
 def _on_cpu(dtype: str) -> Resolved:
     """float32 is torch's where it is installed: it needs no second copy of the weights on disk."""
     if dtype == "auto":
-        dtype = "int8" if has_onnx() and not has_torch() else "float32"
+        dtype = "int8" if has_onnx() else "float32"
     if dtype not in {*ONNX_DTYPES, *TORCH_DTYPES}:
         raise _wrong_dtype(dtype, "cpu", ("float32", "int8", "int4", "bfloat16", "float16"))
     if has_torch() and dtype in TORCH_DTYPES:
