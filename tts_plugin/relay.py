@@ -70,6 +70,11 @@ class Relay:
     def ended(self) -> bool:
         return self._ended
 
+    @property
+    def position(self) -> int:
+        """The character from which the next engine would go on."""
+        return self._position
+
     def text_from(self, start: int) -> str:
         return self._transcript.source[start:]
 

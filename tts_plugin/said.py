@@ -69,7 +69,7 @@ class Said:
             word = self._unfinished.popleft()
             follower = self._unfinished[0] if self._unfinished else None
             overlaps = follower is not None and follower.source_start < word.source_end
-            if word.source_end > self._position and not overlaps and _at_edge(source, word.source_end):
+            if not overlaps and _is_whole(source, self._position, word.source_end):
                 self._position = word.source_end
                 sure_s = word.end_s + (ESTIMATED_SLACK_S if self.estimated else 0.0)
                 self.sure = max(self.sure, self._samples(sure_s))
@@ -96,7 +96,7 @@ class Said:
         return round(time_s * self._rate_hz)
 
 
-def _at_edge(source: str, position: int) -> bool:
-    """Speech may go on here: "$5" is two spoken words, and half of it would be read as something else."""
-    around = source[max(0, position - 1) : position + 1]
-    return position >= len(source) or any(char.isspace() for char in around)
+def _is_whole(source: str, start: int, end: int) -> bool:
+    """Speech may go on at `end`: "$5" is two spoken words, whose spans are parts of it, or even the space before it."""
+    at_edge = end >= len(source) or source[end].isspace() or source[end - 1 : end].isspace()
+    return at_edge and not source[start:end].isspace() and end > start

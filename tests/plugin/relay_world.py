@@ -45,6 +45,8 @@ class Attempt:
     sounds: list[Sound] = field(default_factory=list)
     pushed: int = 0
     swapped: bool = False
+    position: int = 0  # from which the next one has to go on
+    in_hand_s: float = 0.0  # at the listener, when the next one took over
 
 
 @dataclass
@@ -116,11 +118,13 @@ class World:
             elif isinstance(decision, Swap):
                 self.swaps.append(decision)
                 self.attempts[-1].swapped = True
+                self.attempts[-1].in_hand_s = self.heard[-1].end_s - self.now if self.heard else 0.0
             elif isinstance(decision, Finish):
                 self.pieces += decision.pieces
                 self.finished = True
             elif isinstance(decision, GiveUp):
                 self.gave_up = True
+                self.attempts[-1].position = self.relay.position
 
     def receive(self, attempt: int, samples: int) -> None:
         self.kept += samples
@@ -140,6 +144,8 @@ class World:
 
     def _open(self, order: Open) -> None:
         self._drop()
+        if self.attempts:
+            self.attempts[-1].position = order.start
         faulty = self._faulty[order.engine] and self.rng.random() < 0.8
         fault = self.rng.choice(self._faults) if faulty and self._faults else None
         if fault == "no_voice" and order.plain:

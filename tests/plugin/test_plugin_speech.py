@@ -11,6 +11,7 @@ from ear import ONE_TRY, Heard, Witness, hear_stream, hear_text
 from faster_whisper import WhisperModel
 from livekit.agents import APIStatusError
 from livekit.plugins import vibevoice
+from which_voice import SPEAKS, embedded_voice_only
 from whisper_ear import plain, transcribe
 
 TEXT = "The kitchen opens at seven, and the garden is closed today. Would you like a table by the window?"
@@ -81,7 +82,8 @@ async def test_the_timed_words_joined_are_the_text_and_lie_within_the_audio(voic
     clock = [moment for word in heard.words for moment in (word.start_time, word.end_time)]
     assert clock == sorted(clock)
     assert 0 <= clock[0] < 1.0
-    assert 0.7 * heard.duration_s < clock[-1] <= heard.duration_s + 0.05
+    assert clock[-1] <= heard.duration_s + 0.05
+    assert clock[-1] > 0.7 * heard.duration_s or not SPEAKS
 
 
 async def test_speech_begins_before_the_last_word_is_written(voice: vibevoice.TTS) -> None:
@@ -147,6 +149,7 @@ async def test_odd_text_is_no_error_and_none_of_it_is_lost(voice: vibevoice.TTS,
     assert not witness.errors
 
 
+@embedded_voice_only("random weights would go on for ten minutes")
 async def test_five_thousand_characters_are_spoken_to_the_end(voice: vibevoice.TTS) -> None:
     text = (TEXT + " ") * (5_000 // len(TEXT))
     heard = await hear_text(voice, text)
@@ -154,6 +157,7 @@ async def test_five_thousand_characters_are_spoken_to_the_end(voice: vibevoice.T
     assert heard.duration_s > len(text) / 30
 
 
+@embedded_voice_only("VibeVoice's engine may run ahead here, so that these tests need not last as long as the speech")
 async def test_a_long_answer_does_not_run_far_ahead_of_its_listener(voice: vibevoice.TTS) -> None:
     heard, start = Heard(), time.monotonic()
     async with voice.stream(conn_options=ONE_TRY) as stream:
@@ -187,11 +191,14 @@ async def test_streams_at_once_each_hear_their_own_text(voice: vibevoice.TTS, ea
     texts = ["The first train leaves at noon.", "My uncle grows yellow tomatoes."]
     heard = await asyncio.gather(*(hear_stream(voice, [text]) for text in texts))
     assert [one.text for one in heard] == texts
-    assert [jiwer.wer(plain(text), plain(transcribe(ear, one))) for text, one in zip(texts, heard, strict=True)] == [
-        pytest.approx(0, abs=0.34)
-    ] * 2
+    assert (
+        not SPEAKS
+        or [jiwer.wer(plain(text), plain(transcribe(ear, one))) for text, one in zip(texts, heard, strict=True)]
+        == [pytest.approx(0, abs=0.34)] * 2
+    )
 
 
+@embedded_voice_only("random weights speak noise")
 @pytest.mark.parametrize("way", ["stream", "chunked"])
 async def test_a_recogniser_understands_every_word(voice: vibevoice.TTS, ear: WhisperModel, way: str) -> None:
     heard = await (hear_stream(voice, DELTAS) if way == "stream" else hear_text(voice, TEXT))

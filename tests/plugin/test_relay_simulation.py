@@ -8,7 +8,7 @@ from relay_world import CONNECT_S, MAKE_S, RATE_HZ, World
 from tts_plugin.relay import RelayLimits
 from tts_plugin.said import ESTIMATED_SLACK_S, SLACK_S
 
-SCHEDULES = 6_000
+SCHEDULES = 5_000
 LIMITS = RelayLimits()
 HALF = 0.5  # of a word must be heard before it counts as heard
 
@@ -27,7 +27,8 @@ def test_every_schedule_ends_and_gives_up_only_when_every_engine_failed(worlds: 
     for world in worlds:
         assert world.finished != world.gave_up
         if world.gave_up:
-            assert {a.order.engine for a in world.attempts if a.fault} == set(range(world.engines))
+            since = max((n for n, a in enumerate(world.attempts) if a.position > a.order.start), default=0)
+            assert {a.order.engine for a in world.attempts[since:] if a.fault} == set(range(world.engines))
     assert sum(world.gave_up for world in worlds) < SCHEDULES / 3
     assert sum(len(world.swaps) for world in worlds) > SCHEDULES / 4
 
@@ -54,6 +55,8 @@ def test_at_most_a_word_is_said_twice_at_a_swap_or_one_window_of_estimated_timin
             repeats += len(again)
             if not world.estimated:
                 assert len(again) <= 1, f"schedule {seed}"
+                if old.in_hand_s > LIMITS.dry_s + 0.25:  # a chunk is pushed whole
+                    assert not again, f"schedule {seed}: the listener had enough to hear"
             elif again:
                 assert old.pushed - again[0].end <= 2 * ESTIMATED_SLACK_S * RATE_HZ, f"schedule {seed}"
     assert repeats, "no schedule made it repeat anything: it shows nothing"
@@ -66,6 +69,8 @@ def test_the_transcript_is_exact_and_its_times_never_run_backwards(worlds: list[
         assert world.gave_up or said == world.text, f"schedule {seed}"
         times = [time for piece in world.pieces for time in (piece.start_s, piece.end_s)]
         assert times == sorted(times), f"schedule {seed}"
+        heard_s = sum(heard.end_s - heard.start_s for heard in world.heard)
+        assert world.gave_up or times[-1] == pytest.approx(heard_s, abs=0.01), f"schedule {seed}"
 
 
 def test_speech_goes_on_at_the_edge_of_a_word(worlds: list[World]) -> None:
@@ -79,7 +84,7 @@ def test_speech_goes_on_at_the_edge_of_a_word(worlds: list[World]) -> None:
 def test_silence_at_the_listener_is_bounded() -> None:
     """With all the text there, silence is no longer than the failures in it may take."""
     worst_s = 0.0
-    for seed in range(2_000):
+    for seed in range(1_000):
         world = World(seed, hasty=True)
         world.run()
         start_s = 0.0
