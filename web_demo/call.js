@@ -5,17 +5,18 @@
  *
  * Events (CustomEvent): "connected"; "agent" {state}; "agent-left"; "words" {segment, speaker, text, final, version};
  * "turn" {…contract of topic tts-ops.turn}; "voice" {track}; "sound" {blocked}; "reconnecting"; "reconnected";
- * "microphone" {state}; "interrupted"; "ended" {reason}.
+ * "microphone" {state}; "interrupted"; "notice" {code, message}; "ended" {reason, message}.
  */
 
 import { agentState, STATE_ATTRIBUTE } from "./agent-state.js";
 import { CAPTURE } from "./microphone.js";
 import { Problem } from "./problems.js";
+import { listenToService } from "./told.js";
 
 /** @typedef {import("livekit-client").LocalAudioTrack} LocalAudioTrack */
 /** @typedef {import("livekit-client").RemoteParticipant} RemoteParticipant */
 /** @typedef {import("livekit-client").TextStreamReader} TextStreamReader */
-/** @typedef {"you" | "ended-by-agent" | "ended-by-server" | "connection-lost"} EndReason */
+/** @typedef {"you" | "call-failed" | "ended-by-agent" | "ended-by-server" | "connection-lost"} EndReason */
 
 const CONNECT_DEADLINE_MS = 10_000;
 const INTERRUPT_DEADLINE_MS = 3_000;
@@ -31,6 +32,8 @@ export class Call extends EventTarget {
   #version = 0;
   #connected = false;
   #ended = false;
+  /** @type {string | undefined} */
+  #failure;
   #state = agentState("absent");
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #poll;
@@ -159,6 +162,10 @@ export class Call extends EventTarget {
       .on(RoomEvent.Disconnected, (reason) => this.#connected && this.#end(this.#whyEnded(reason)));
     this.#room.registerTextStreamHandler("lk.transcription", (reader, from) => this.#hear(reader, from.identity));
     this.#room.registerTextStreamHandler("tts-ops.turn", (reader) => this.#readTurn(reader));
+    listenToService(this.#room, this.#client, {
+      notice: (told) => this.#tell("notice", told),
+      failed: ({ message }) => void (this.#failure = message),
+    });
   }
 
   /** A stream is one version of one segment; each chunk adds to it. @param {TextStreamReader} reader @param {string} identity */
@@ -233,6 +240,7 @@ export class Call extends EventTarget {
 
   /** @param {number | undefined} reason @returns {EndReason} */
   #whyEnded(reason) {
+    if (this.#failure) return "call-failed";
     const { DisconnectReason: Why } = this.#client;
     if (reason === Why.ROOM_DELETED || reason === Why.PARTICIPANT_REMOVED || reason === Why.ROOM_CLOSED) return "ended-by-agent";
     return reason === Why.SERVER_SHUTDOWN ? "ended-by-server" : "connection-lost";
@@ -245,7 +253,7 @@ export class Call extends EventTarget {
     clearInterval(this.#poll);
     this.#microphone?.stop();
     this.#soundBox.replaceChildren();
-    this.#tell("ended", { reason });
+    this.#tell("ended", { reason, message: this.#failure });
   }
 
   /** @param {string} type @param {object} [detail] */

@@ -11,6 +11,7 @@ import { openMicrophoneWithin } from "./microphone.js";
 import { Notices } from "./notices.js";
 import { Orb } from "./orb.js";
 import { Problem } from "./problems.js";
+import { showTold } from "./told.js";
 import { Transcript } from "./transcript.js";
 import { find, render } from "./view.js";
 import { WaitingLine } from "./waiting-line.js";
@@ -201,7 +202,8 @@ export class Page {
     on("microphone", () => this.#seeMicrophone());
     on("reconnecting", () => this.#seeDrop());
     on("reconnected", () => this.#seeReturn());
-    on("ended", ({ reason }) => this.#end(reason));
+    on("notice", (told) => showTold(this.#notices, told));
+    on("ended", ({ reason, message }) => this.#end(reason, message));
   }
 
   #start() {
@@ -253,12 +255,12 @@ export class Page {
     this.#notices.show("reconnected", { forMs: BRIEF_MS });
   }
 
-  /** @param {import("./call.js").EndReason} reason */
-  #end(reason) {
+  /** @param {import("./call.js").EndReason} reason @param {string} [message] */
+  #end(reason, message) {
     this.#attempt += 1;
     const wasLive = this.#phase === "live";
     this.#drop();
-    if (reason !== "you") this.#notices.show(reason);
+    if (reason !== "you") this.#notices.show(reason, { detail: message });
     this.#enter(wasLive ? "ended" : "idle");
   }
 

@@ -67,6 +67,10 @@ export const WORDS = {
     title: "The agent has left the call",
     advice: "Another one may take over. Wait a moment, or call again.",
   },
+  "call-failed": { title: "No agent could take your call", advice: "Call again in a moment.", tone: "bad" },
+  "cannot-hear": { title: "The agent cannot hear you", advice: "Type to it; it reads you." },
+  "hears-again": { title: "The agent hears you again", advice: "", tone: "good" },
+  told: { title: "The agent lets you know", advice: "", tone: "info" },
   reconnecting: { title: "The connection dropped", advice: "Reconnecting…" },
   reconnected: { title: "You are connected again", advice: "", tone: "good" },
   "connection-lost": {
