@@ -19,24 +19,24 @@ from tts_plugin.engine.onnx.builder import Builder, Precision
 from tts_plugin.engine.onnx.row_scaled import row_scaled
 
 Weights = Mapping[str, NDArray[np.float32]]
-Product = Literal["float32", "rows", "int4"]  # rows: 8 bits, see row_scaled.py
+Product = Literal["float32", "digits", "rows", "int4"]  # digits, rows: 8 bits, see row_scaled.py
+Products = tuple[tuple[Product, Product], ...]  # per stage: of its upsampler, of its blocks
 KERNEL = 7
 PAST = KERNEL - 1
-EXACT_STAGES = 2  # the last ones: of few channels, where 8 bits gain no time
+EXACT_STAGES = 3  # the last ones: of few channels, where 8 bits gain no time
 SHORT = 64  # columns up to which a depthwise convolution is cheaper as seven products than transposed
 _DECODER = "model.acoustic_tokenizer.decoder"
 _MICROSOFT = "com.microsoft"
 
 
-def products(config: ModelConfig, precision: Precision) -> tuple[Product, ...]:
-    """How each stage multiplies, its upsampler included."""
+def products(config: ModelConfig, precision: Precision) -> Products:
+    """Upsamplers carry all of the sound and blocks add to it, so upsamplers are the more exact ones."""
     stages = len(config.decoder.depths)
-    if precision == "float32":
-        return ("float32",) * stages
-    narrow: tuple[Product, ...] = ("float32",) * min(EXACT_STAGES, stages - 1)
-    wide: list[Product] = ["rows"] * (stages - len(narrow))
+    exact = stages if precision == "float32" else min(EXACT_STAGES, stages - 1)
+    wide: list[tuple[Product, Product]] = [("digits", "rows")] * (stages - exact)
+    narrow: list[tuple[Product, Product]] = [("float32", "float32")] * exact
     if precision == "int4":
-        wide[0] = "int4"
+        wide[0] = ("digits", "int4")
     return (*wide, *narrow)
 
 
@@ -65,7 +65,7 @@ class _Sum:
 
 
 class _Graph:
-    def __init__(self, builder: Builder, weights: Weights, config: ModelConfig, products: tuple[Product, ...]) -> None:
+    def __init__(self, builder: Builder, weights: Weights, config: ModelConfig, products: Products) -> None:
         self._b, self._weights, self._config, self._products = builder, weights, config, products
         self._states = 0
         self._shapes = state_shapes(config)
@@ -93,13 +93,13 @@ class _Graph:
         kernel, bias = self._parameters(f"upsample_layers.{stage}.0.convtr.convtr")
         window = self._window(x, columns)
         both = b.op("Concat", x, self._columns(window, 0, columns), axis=-1)
-        spread = self._linear(both, _as_matrix(kernel), self._products[stage])
+        spread = self._linear(both, _as_matrix(kernel), self._products[stage][0])
         return str(b.op("Add", b.op("Reshape", spread, self._ints(0, -1, channels)), b.weight(bias)))
 
     def _stage(self, x: str, stage: int, depth: int, columns: int) -> str:
         rest: str | _Sum = x
         for index in range(depth):
-            rest = self._block(rest, f"stages.{stage}.{index}", self._products[stage], columns)
+            rest = self._block(rest, f"stages.{stage}.{index}", self._products[stage][1], columns)
         assert isinstance(rest, _Sum)
         b = self._b
         return str(b.op("Add", rest.x, b.op("Add", rest.add, b.weight(rest.bias))))
@@ -157,7 +157,7 @@ class _Graph:
         for tap in range(KERNEL):
             part = b.op("Mul", self._columns(window, tap, tap + columns), b.weight(kernel[:, tap]))
             mixed = b.op("Add", mixed, part) if mixed else part
-        return mixed
+        return str(mixed)
 
     def _head(self, x: str, columns: int) -> str:
         b = self._b
@@ -166,6 +166,8 @@ class _Graph:
         return str(b.op("Squeeze", b.op("Conv", turned, b.weight(weight), b.weight(bias)), self._ints(1)))
 
     def _linear(self, x: str, weight: NDArray[np.float32], product: Product, after_gelu: bool = False) -> str:
+        if product == "digits":
+            return row_scaled(self._b, x, weight, digits=2)
         if product == "rows":
             return row_scaled(self._b, x, weight, after_gelu=after_gelu)
         return self._b.linear(x, weight, None, product)
@@ -174,7 +176,7 @@ class _Graph:
         """The past before x, on axis 1; its end is the past of the next call."""
         b, number = self._b, self._states
         past, channels = self._shapes[number]
-        shape = ["rows", past, channels]
+        shape: list[int | str] = ["rows", past, channels]
         window = str(b.op("Concat", b.input(f"past_{number}", "float32", shape), x, axis=1))
         b.output(self._columns(window, columns, columns + past), f"after_{number}", "float32", shape)
         self._states += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def build_modulation(builder: Builder, weights: Weights, config: ModelConfig, pr
     parts = [weights[f"{_HEAD}.{name}.adaLN_modulation.1.weight"] for name in names]
     ones = np.zeros((_parts(config), hidden), np.float32)
     ones[1::3] = 1  # every scale is second of its layer
-    product = _product(b, mixed, np.concatenate(parts), precision)
+    product = _product(b, mixed, np.concatenate(parts), precision, digits=2)
     modulation = b.op("Add", product, b.weight(ones.reshape(-1)))
     b.output(modulation, "modulation", "float32", ["steps", "rows", 2, ones.size])
 
@@ -97,7 +98,8 @@ def _layer(
     both = np.concatenate((weights[f"{name}.ffn.gate_proj.weight"], weights[f"{name}.ffn.up_proj.weight"]))
     opening, up = b.op("Split", _product(b, inside, both, precision), outputs=2, axis=-1, num_outputs=2)
     wide = b.op("Mul", _silu(b, opening), up)
-    out = _product(b, wide, weights[f"{name}.ffn.down_proj.weight"], precision)
+    # a gated product has outliers, which one digit would pay for
+    out = _product(b, wide, weights[f"{name}.ffn.down_proj.weight"], precision, digits=2)
     return str(b.op("Add", x, b.op("Mul", gate, out)))
 
 
@@ -105,8 +107,10 @@ def _parts(config: ModelConfig) -> int:
     return 3 * config.diffusion.layers + 2
 
 
-def _product(b: Builder, x: str, weight: NDArray[np.float32], precision: Precision) -> str:
-    return row_scaled(b, x, weight) if precision == "int8" else b.linear(x, weight, None, precision)
+def _product(b: Builder, x: str, weight: NDArray[np.float32], precision: Precision, digits: Literal[1, 2] = 1) -> str:
+    if precision == "int8":
+        return row_scaled(b, x, weight, digits=digits)
+    return b.linear(x, weight, None, precision)
 
 
 def _norm(b: Builder, x: str, weight: NDArray[np.float32], eps: float) -> str:
