@@ -43,6 +43,7 @@ from worker.typed_text import TypedText
 from worker.watchdog import Limits
 
 CALLER_TIMEOUT_S = 30.0  # a caller who got a token but never comes must not hold a job
+CALLER_BACK_S = 5.0  # the caller of a call that is taken over is there, or has left meanwhile
 CONNECT_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 15.0
 GREETING_TIMEOUT_S = 30.0
@@ -119,7 +120,7 @@ class Call:
         self._own(fill_tool_time(self._session, self._guard), "tool-fillers")
         self._prompt_cache.warm(self._agent.prompt(self._agent.chat_ctx))
         try:
-            async with asyncio.timeout(CALLER_TIMEOUT_S):
+            async with asyncio.timeout(CALLER_TIMEOUT_S if self._handover is None else CALLER_BACK_S):
                 await self._ctx.wait_for_participant()
         except TimeoutError:
             self._hang_up("no caller came")
