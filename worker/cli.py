@@ -207,6 +207,19 @@ def bench_engine(
     raise SystemExit(run(_settings("bench"), wanted, json_path=json, plot_path=plot))
 
 
+@bench.command("rounding")
+def bench_rounding(
+    random_weights: Annotated[bool, typer.Option("--random-weights", help="Without VibeVoice's weights.")] = False,
+    size: Annotated[str, typer.Option(help="With random weights: real or small (for tests).")] = "real",
+    dtype: Annotated[str, typer.Option(help="What is held against float32; several as int8,int4.")] = "int8,int4",
+    latents: Annotated[int, typer.Option(min=2, max=400, help="Frames (133 ms) that are looked at.")] = 30,
+) -> None:
+    """What weights of few bits change: hidden states, latents and audio of VibeVoice on a CPU beside float32."""
+    from worker.bench.rounding import run
+
+    raise SystemExit(run(_settings("bench"), random_weights=random_weights, size=size, dtypes=dtype, latents=latents))
+
+
 @bench.command("transport")
 def bench_transport(
     streams: Annotated[int, typer.Option(min=1, max=1024, help="Listeners in real time.")] = 256,
