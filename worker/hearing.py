@@ -17,7 +17,7 @@ from livekit.agents import stt
 from livekit.agents.utils import aio
 
 PAUSES_S = (0.1, 0.25, 0.5, 1.0, 2.0)
-WELL_AFTER_S = 3.0  # a stream that lives so long has connected
+WELL_AFTER_S = 5.0  # a stream that lives so long has connected: our own is given up after two tries of 2 s
 MAX_FRAMES = 500  # waiting for the recogniser: 10 s
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class Hearing:
         self._on_deaf = on_deaf
         self._on_back = on_back
         self._lost_at: float | None = None
+        self._opened_at: float | None = None  # the present stream
         self.is_deaf = False
 
     async def listen(
@@ -44,7 +45,7 @@ class Hearing:
         tries = 0
         try:
             while not microphone.is_over():
-                opened_at = time.monotonic()
+                self._opened_at = time.monotonic()
                 try:
                     async with contextlib.aclosing(_closable(listen(microphone.frames()))) as events:
                         async for event in events:
@@ -57,8 +58,9 @@ class Hearing:
                     log.warning("the recogniser failed: %s", type(error).__name__)
                 if microphone.is_over():
                     return
-                if time.monotonic() - opened_at > WELL_AFTER_S:
-                    tries, self._lost_at = 0, None
+                if self._lost_at is None:  # it had been well
+                    tries = 0
+                self._opened_at = None
                 self._lost_at = self._lost_at or time.monotonic()
                 await asyncio.sleep(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
                 tries += 1
@@ -75,8 +77,10 @@ class Hearing:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(0.1)
-            lost_at = self._lost_at
-            if lost_at is not None and not self.is_deaf and time.monotonic() - lost_at >= self._deaf_after_s:
+            now, lost_at = time.monotonic(), self._lost_at
+            if self._opened_at is not None and now - self._opened_at >= WELL_AFTER_S:
+                self._heard()
+            elif lost_at is not None and not self.is_deaf and now - lost_at >= self._deaf_after_s:
                 self.is_deaf = True
                 self._on_deaf()
 

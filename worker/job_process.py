@@ -7,7 +7,7 @@ import logging
 import ssl
 from uuid import uuid4
 
-from livekit.agents import JobContext, JobProcess
+from livekit.agents import JobContext, JobProcess, tokenize
 from livekit.plugins import silero
 
 from worker import agent_file, logs, providers
@@ -37,6 +37,7 @@ def prepare_process(process: JobProcess) -> None:
     ssl.create_default_context()
     for name in LAZY_IMPORTS:
         importlib.import_module(name)
+    tokenize.basic.hyphenate_word("hyphens")  # the transcript's pace: its table is built at the first word
     process.userdata["settings"] = settings
     process.userdata["vad"] = silero.VAD.load(min_silence_duration=0.25, activation_threshold=0.5)
     process.userdata["conversation"] = uuid4().hex  # a job process takes one call

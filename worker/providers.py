@@ -48,9 +48,21 @@ def build_chain(settings: Settings, *, conversation: str | None = None, note: No
 
     `note` is told of deadlines and circuit breakers (JobLink.note).
     """
-    named = [(settings.llm, settings.llm_model_name), *map(_fallback, settings.llm_fallback)]
-    models = [Model(provider, _build(settings, provider, model, conversation)) for provider, model in named]
+    models = [Model(provider, _build(settings, provider, name, conversation)) for provider, name in _named(settings)]
     return LlmChain(models, first_s=settings.llm_timeout_s, stall_s=settings.llm_stall_s, note=note)
+
+
+def check_models(settings: Settings) -> None:
+    """Raises SettingsError where build_chain would; loads nothing."""
+    for provider, _ in _named(settings):
+        if provider == "anthropic":
+            _anthropic_key(settings)
+        elif provider != "embedded":
+            _llm_server(settings, provider)
+
+
+def _named(settings: Settings) -> list[tuple[LlmProvider, str]]:
+    return [(settings.llm, settings.llm_model_name), *map(_fallback, settings.llm_fallback)]
 
 
 def _fallback(entry: str) -> tuple[LlmProvider, str]:
@@ -69,7 +81,7 @@ def _build(settings: Settings, provider: LlmProvider, model: str, conversation: 
         case "anthropic":
             from livekit.plugins import anthropic
 
-            key = _key(settings.anthropic_api_key, "ANTHROPIC_API_KEY", "The language model anthropic")
+            key = _anthropic_key(settings)
             return anthropic.LLM(model=model, api_key=key, base_url=ANTHROPIC_URL, max_tokens=1024)
         case "openai" | "local":
             from livekit.plugins import openai
@@ -194,6 +206,10 @@ def _key_belongs_to(settings: Settings, url: str) -> bool:
     """OPENAI_API_KEY is handed to one server only: the language model's, or else the recogniser's."""
     owner = settings.openai_base_url or (OPENAI_URL if settings.llm == "openai" else url)
     return _host(owner) == _host(url)
+
+
+def _anthropic_key(settings: Settings) -> str:
+    return _key(settings.anthropic_api_key, "ANTHROPIC_API_KEY", "The language model anthropic")
 
 
 def _openai_key(settings: Settings, why: str) -> str:

@@ -12,7 +12,7 @@ from livekit.agents import NOT_GIVEN, APIConnectOptions, llm
 
 from worker.bench.scripted_llm import ScriptedLlm
 from worker.llm_chain import LlmFailed
-from worker.providers import build_chain, build_llm, build_stt, describe
+from worker.providers import build_chain, build_llm, build_stt, check_models, describe
 from worker.settings import SettingsError
 
 SERVER = "http://127.0.0.1:9/v1"
@@ -141,8 +141,9 @@ async def test_the_fallback_list_is_a_chain_in_its_order() -> None:
     [("claude", "LLM_FALLBACK"), ("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")],
 )
 async def test_a_fallback_that_is_unknown_or_not_configured_is_refused_by_name(fallback: str, message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        build_chain(settings_for_test(llm_fallback=(fallback,)))
+    for look in (build_chain, check_models):
+        with pytest.raises(SettingsError, match=message):
+            look(settings_for_test(llm_fallback=(fallback,)))
 
 
 def test_parts_name_a_server_without_its_password() -> None:

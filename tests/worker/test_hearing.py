@@ -66,6 +66,28 @@ async def test_after_a_long_failure_the_caller_is_told_once_and_once_when_it_is_
     assert recogniser.opened == 4
 
 
+async def test_a_recogniser_that_is_back_is_told_though_nobody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.hearing.WELL_AFTER_S", 0.3)
+    told: list[str] = []
+    recogniser = Recogniser(3)
+    hearing = Hearing(deaf_after_s=0.05, on_deaf=lambda: told.append("deaf"), on_back=lambda: told.append("back"))
+
+    async def silence() -> AsyncIterator[rtc.AudioFrame]:
+        yield rtc.AudioFrame.create(16_000, 1, 160)
+        await asyncio.sleep(60)
+
+    async def listen() -> None:
+        async for _ in hearing.listen(silence(), recogniser.listen):
+            pass
+
+    task = asyncio.create_task(listen())
+    async with asyncio.timeout(20):
+        while told != ["deaf", "back"]:
+            await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_no_task_is_left_when_the_call_ends_while_nobody_hears() -> None:
     before = asyncio.all_tasks()
     hearing = Hearing(deaf_after_s=9.0, on_deaf=lambda: None, on_back=lambda: None)
