@@ -7,6 +7,7 @@ import logging
 import ssl
 from uuid import uuid4
 
+import numpy as np
 from livekit.agents import JobContext, JobProcess, tokenize
 from livekit.plugins import silero
 
@@ -37,7 +38,8 @@ def prepare_process(process: JobProcess) -> None:
     ssl.create_default_context()
     for name in LAZY_IMPORTS:
         importlib.import_module(name)
-    tokenize.basic.hyphenate_word("hyphens")  # the transcript's pace: its table is built at the first word
+    tokenize.basic.hyphenate_word("hyphens")  # the transcript's pace: its tables are built at the first use
+    np.fft.rfft(np.hanning(600))
     process.userdata["settings"] = settings
     process.userdata["vad"] = silero.VAD.load(min_silence_duration=0.25, activation_threshold=0.5)
     process.userdata["conversation"] = uuid4().hex  # a job process takes one call
