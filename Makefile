@@ -3,9 +3,9 @@
 .DEFAULT_GOAL := help
 PYTHON ?=
 
-.PHONY: call test unit lint setup vibevoice doctor lock clean help
+.PHONY: call test unit lint setup vibevoice vibevoice-cpu doctor lock clean help
 
-call test unit lint setup vibevoice doctor clean:
+call test unit lint setup vibevoice vibevoice-cpu doctor clean:
 	@$(find_python); exec "$$python" -m worker.setup $@
 
 lock:
@@ -18,6 +18,7 @@ help:
 	@echo 'make lint      only lint, format, types and import rules'
 	@echo 'make setup     only set up'
 	@echo 'make vibevoice set up what VibeVoice needs as well: torch, 3 GB on Linux'
+	@echo 'make vibevoice-cpu  the same for a CPU alone: no torch, 0.1 GB more than for a call'
 	@echo 'make doctor    what is there, what is missing, and the command that mends it'
 	@echo 'make lock      compile requirements/*.txt again (UPGRADE=1: to the newest versions)'
 	@echo 'make clean     remove .venv, .tools and build'

@@ -120,11 +120,14 @@ def pull(
             help="A folder to fill instead of the cache; TTS_MODEL_PATH names it, here or on another machine."
         ),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu: also convert it for ONNX Runtime, so that the first start is a quick one.")
+    ] = None,
 ) -> None:
     """Fetch VibeVoice (2 GB) and its voices, verified; again: go on where it stopped, verify what is there."""
     from worker.pull import run
 
-    raise SystemExit(run(_settings("pull"), voices=voice or (), to=to))
+    raise SystemExit(run(_settings("pull"), voices=voice or (), to=to, device=device))
 
 
 @app.command()

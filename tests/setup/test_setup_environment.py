@@ -11,7 +11,7 @@ from worker.setup import environment, uv
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with an environment in it."""
     (tmp_path / "requirements").mkdir()
-    for name in ("call", "vibevoice", "test", "llm"):
+    for name in ("call", "cpu", "vibevoice", "test", "llm"):
         (tmp_path / "requirements" / f"{name}.txt").write_text(name)
     (tmp_path / "pyproject.toml").write_text("[project]")
     python = tmp_path / ".venv" / "bin" / "python"
@@ -92,6 +92,15 @@ def test_vibevoices_environment_is_enough_for_a_call_but_not_for_the_tests(synce
     assert not environment.ensure("call", print)
     assert environment.ensure("test", print)
     assert synced == ["vibevoice", "test"]
+
+
+@pytest.mark.usefixtures("place")
+def test_torchs_environment_is_enough_for_a_cpu_and_grows_out_of_its(synced: list[str]) -> None:
+    environment.ensure("cpu", print)
+    assert not environment.ensure("call", print)
+    environment.ensure("vibevoice", print)
+    assert not environment.ensure("cpu", print)
+    assert synced == ["cpu", "vibevoice"]
 
 
 @pytest.mark.usefixtures("place")

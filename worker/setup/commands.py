@@ -14,7 +14,7 @@ from worker.setup.places import ROOT, TOOLS, VENV, VENV_PYTHON
 from worker.setup.problem import Problem, from_os_error
 from worker.setup.steps import Steps
 
-USAGE = "usage: python -m worker.setup call|test|unit|lint|setup|vibevoice|doctor|lock [--upgrade]|clean"
+USAGE = "usage: python -m worker.setup call|test|unit|lint|setup|vibevoice|vibevoice-cpu|doctor|lock [--upgrade]|clean"
 
 
 def main(arguments: list[str]) -> int:
@@ -44,6 +44,8 @@ def _run(arguments: list[str]) -> int:
             set_up("call")
         case ["vibevoice"]:
             set_up("vibevoice")
+        case ["vibevoice-cpu"]:
+            set_up("cpu")
         case ["test"]:
             set_up("test")
             return stages.run_all(stages.ALL)

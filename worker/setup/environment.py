@@ -1,6 +1,6 @@
 """The locked Python environment in `.venv`: made by uv from requirements/, and left alone while nothing changed.
 
-A stamp in `.venv` says from what it was made. "test" holds all of "vibevoice", which holds all of "call".
+A stamp in `.venv` says from what it was made. "test" holds all of "vibevoice", that all of "cpu", that all of "call".
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from worker.setup import uv
 from worker.setup.places import REQUIREMENTS, ROOT, VENV, VENV_PYTHON
 from worker.setup.process import Command, execute
 
-Kind = Literal["call", "vibevoice", "test"]
-_GROWING: tuple[Kind, ...] = ("call", "vibevoice", "test")
+Kind = Literal["call", "cpu", "vibevoice", "test"]  # cpu: VibeVoice without torch
+_GROWING: tuple[Kind, ...] = ("call", "cpu", "vibevoice", "test")
 STAMP = VENV / "tts-ops.stamp"
 # What an editable install copies or reads; the rest of the code is used in place.
 INSTALLED = ("pyproject.toml", "tts_plugin/_livekit_namespace.py", "tts_plugin/__init__.py")

@@ -12,8 +12,8 @@ from worker.setup.steps import Steps
 
 EXTRAS = {
     "call": ("worker", "embedded"),
-    "vibevoice": ("worker", "embedded", "engine"),
     "cpu": ("worker", "embedded", "cpu"),
+    "vibevoice": ("worker", "embedded", "cpu", "engine"),
     "test": ("worker", "embedded", "dev"),
 }
 TOOLS = ("uv", "go", "node", "llm")
