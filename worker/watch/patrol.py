@@ -17,6 +17,7 @@ from worker.api.fleet_view import FleetView
 from worker.api.metrics import HttpMetrics
 from worker.settings import Settings, SettingsError
 from worker.watch.actions import Action, Dispatch, Fail, RemoveAgent, TellWorker
+from worker.watch.conversations import Conversations
 from worker.watch.lease import Lease
 from worker.watch.livekit_rooms import LiveKitFailed, LiveKitRooms
 from worker.watch.roll import Silence
@@ -50,8 +51,7 @@ class Patrol:
             settings.livekit_api_secret.get_secret_value(),
             agent_name=settings.agent_name,
         )
-        redis = settings.redis_url
-        self._lease = Lease(redis.get_secret_value(), agent_name=settings.agent_name) if redis else None
+        self._lease, self._conversations = _in_redis(settings)
         self._watcher = Watcher(agent_wait_s=settings.agent_wait_s)
         self._hints: set[str] = set()
         self._hinted = asyncio.Event()
@@ -76,6 +76,8 @@ class Patrol:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._lease is not None:
             await self._lease.aclose()
+        if self._conversations is not None:
+            await self._conversations.aclose()
         await self._rooms.aclose()
 
     def hint(self, room: str) -> None:
@@ -115,6 +117,8 @@ class Patrol:
             self._visit(room)
         for room in await self._listed():
             self._visit(room)
+        if self._conversations is not None:
+            await self._conversations.save(self._watcher.roll.conversations())
 
     async def _listed(self) -> list[str]:
         """Rooms that are due without a particular reason: at most once in LIST_S."""
@@ -146,6 +150,8 @@ class Patrol:
                 if look is None:
                     self._rest(room)
                     return
+                if self._conversations is not None and look.callers and not self._watcher.roll.turns(room):
+                    self._watcher.roll.remember(room, await self._conversations.load(room))
                 await self._act(self._watcher.judge(look))
                 if room in self._watcher.roll.settled():
                     self._rest(room)
@@ -206,6 +212,18 @@ class Patrol:
         if self._reachable:  # once per outage
             log.warning("the watcher cannot see the rooms: %s", error)
         self._reachable = False
+
+
+def _in_redis(settings: Settings) -> tuple[Lease | None, Conversations | None]:
+    if settings.redis_url is None:
+        return None, None
+    url = settings.redis_url.get_secret_value()
+    try:
+        return Lease(url, agent_name=settings.agent_name), Conversations(url)
+    except ValueError:
+        raise SettingsError(
+            "REDIS_URL (hidden) is no address of redis; allowed: redis://host:port, or rediss://, unix://"
+        ) from None
 
 
 def silence(error: Exception) -> Silence:

@@ -112,7 +112,8 @@ class Roll:
 
     def remember(self, room: str, turns: tuple[Turn, ...]) -> None:
         """What another watcher knew of the conversation; what is known here counts more."""
-        self._turns.setdefault(room, turns)
+        if turns and len(self._turns) < MAX_JOBS:
+            self._turns.setdefault(room, turns)
 
     def conversations(self) -> dict[str, tuple[Turn, ...]]:
         """What was said last in each room with a living job."""
