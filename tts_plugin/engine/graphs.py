@@ -74,6 +74,7 @@ class CudaGraphs:
         self._direct, self._device = Direct(device), device
         self._graphs: dict[Hashable, _Graph] = {}
         self._pool: Any = None  # of memory, shared by all: they never run at once
+        self._beside: torch.cuda.Stream | None = None  # where functions are tried before
         self.replays = self.misses = 0
 
     def capture(self, wanted: Iterable[Captured]) -> None:
@@ -102,7 +103,7 @@ class CudaGraphs:
     def _capture(self, one: Captured) -> _Graph:
         inputs = [given.to(self._device).clone() for given in one.inputs]
         staged = [torch.empty(given.shape, dtype=given.dtype, pin_memory=True) for given in inputs]
-        beside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        beside = self._beside = self._beside or torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(beside):
             for _ in range(_WARM_UPS):

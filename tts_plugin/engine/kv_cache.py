@@ -35,6 +35,7 @@ class PagedCache:
         self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
         self.pool = PagePool(pages)
         self.scratch_page = pages
+        self.sharing = config.heads // config.kv_heads  # query heads to a key head
 
     def store(self, prefix: Prefix) -> StoredPrefix:
         """Keeps a voice's prefix for ever. Raises OutOfPages."""
@@ -77,7 +78,7 @@ class PagedAttention:
         self._groups, first = [], 0
         for group in groups:
             tokens = slice(first, first + len(group.pages) * group.tokens)
-            self._groups.append(_Group(group, tokens, positions[tokens], cache.keys))
+            self._groups.append(_Group(group, tokens, positions[tokens], cache))
             first = tokens.stop
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -91,24 +92,24 @@ class PagedAttention:
 class _Group:
     """The query heads that share a key head are attended as if they were more tokens: so the keys are read once."""
 
-    def __init__(self, spans: Spans, tokens: slice, positions: Tensor, like: Tensor) -> None:
+    def __init__(self, spans: Spans, tokens: slice, positions: Tensor, cache: PagedCache) -> None:
         self._count, self._depth = spans.pages.shape
         self._pages, self._steps, self._tokens = spans.pages.flatten(), spans.tokens, tokens
-        reach = torch.arange(self._depth * PAGE, device=like.device)
-        hidden = reach > positions.view(self._count, 1, 1, -1, 1)  # [S, 1, 1, T, P * PAGE]
-        self._mask = like.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))
+        self._sharing = cache.sharing
+        reach = torch.arange(self._depth * PAGE, device=positions.device)
+        hidden = reach > positions.view(self._count, 1, -1, 1)  # [S, 1, T, P * PAGE]
+        mask = cache.keys.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))
+        self._mask = mask.repeat(1, 1, self._sharing, 1)
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         _, heads, _, width = query.shape
-        kv_heads = keys.shape[2]
-        shared = heads // kv_heads
-        queries = query[self._tokens].view(self._count, self._steps, kv_heads, shared, width).permute(0, 2, 3, 1, 4)
-        mask = self._mask.expand(-1, -1, shared, -1, -1).flatten(2, 3)
+        apart = (self._count, self._steps, keys.shape[2], self._sharing, width)
+        queries = query[self._tokens].view(apart).permute(0, 2, 3, 1, 4)
         seen = functional.scaled_dot_product_attention(
-            queries.flatten(2, 3), self._gather(keys), self._gather(values), attn_mask=mask
-        )  # [S, kv_heads, shared * T, width]
-        apart = seen.view(self._count, kv_heads, shared, self._steps, width).permute(0, 3, 1, 2, 4)
-        return apart.reshape(self._count * self._steps, heads, 1, width)
+            queries.flatten(2, 3), self._gather(keys), self._gather(values), attn_mask=self._mask
+        )  # [S, kv_heads, sharing * T, width]
+        back = seen.view(self._count, keys.shape[2], self._sharing, self._steps, width).permute(0, 3, 1, 2, 4)
+        return back.reshape(self._count * self._steps, heads, 1, width)
 
     def _gather(self, store: Tensor) -> Tensor:
         """[pages, PAGE, kv_heads, head_dim] → [S, kv_heads, P * PAGE, head_dim]."""
