@@ -204,7 +204,10 @@ class TTS(tts.TTS[Never]):
             logger.warning("another engine goes on for the one at %s (%s)", self._engines[engine].base_url, reason)
             engines.probe()
             if self._on_swap is not None:
-                self._on_swap(reason)
+                try:
+                    self._on_swap(reason)
+                except Exception:  # whoever counts must not silence who speaks
+                    logger.exception("on_swap failed")
 
         first_audio_s = options.first_audio_timeout_s or FIRST_AUDIO_S
         limits = RelayLimits(first_audio_s=first_audio_s, last_s=options.stall_timeout_s)

@@ -217,3 +217,13 @@ async def test_an_engine_that_takes_nothing_in_does_not_hold_up_the_end() -> Non
 def test_no_engine_is_no_voice() -> None:
     with pytest.raises(ValueError, match="engines is empty"):
         vibevoice.TTS(engines=[])
+
+
+async def test_a_counter_that_fails_does_not_end_the_speech(caplog: pytest.LogCaptureFixture) -> None:
+    def count(reason: str) -> None:
+        raise RuntimeError("made to fail")
+
+    async with FaultyEngine(die_at_once) as first, FaultyEngine(code()) as second:
+        async with vibevoice.TTS(engines=[first.url, second.url], on_swap=count) as voice:
+            assert read_back((await hear_stream(voice, DELTAS)).frames) == SAID
+    assert "on_swap failed" in caplog.text

@@ -123,13 +123,7 @@ async def test_a_killed_engine_with_only_the_standby_left(
     swaps: list[str] = []
     async with vibevoice.TTS(engines=[own_engine.url, engine_url], on_swap=swaps.append) as voice:
         judge("killed", await converse(voice, lambda: own_engine.send_signal(signal.SIGKILL)), ear, silence_s=1.0)
-        assert swaps == ["unreachable"]
-        await asyncio.to_thread(own_engine.end)
-        await asyncio.to_thread(own_engine.start)
-        deadline = time.monotonic() + 20
-        while voice.breakers()[own_engine.url] != "closed":
-            assert time.monotonic() < deadline, "the engine is back and nobody notices"
-            await asyncio.sleep(0.05)
+    assert swaps == ["unreachable"]
 
 
 @contextlib.asynccontextmanager
