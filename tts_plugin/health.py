@@ -46,6 +46,7 @@ def probe_router(backend: Backend, metrics: EngineMetrics) -> APIRouter:
             "backend": now.backend,
             "device": now.device,
             "dtype": now.dtype,
+            "mode": now.mode,
             "slots": now.slots,
             "active": now.active,
             "headroom": None if now.headroom is None else round(now.headroom, 2),
