@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,11 +16,13 @@ from graph_speeches import BUCKETS, CONFIG, SCHEDULE, VOICES, make, off, speeche
 from test_golden_batched import check, other, speech_of
 from torch import Tensor
 
+from tts_plugin.engine.backend import Backend
 from tts_plugin.engine.graphs import CudaGraphs, Direct, _Graph
 from tts_plugin.engine.model.load import load
 from tts_plugin.engine.model.random_weights import random_weights
 from tts_plugin.engine.model.voice import Prefix, Voice, load_voice
 from tts_plugin.engine.torch_runner import TorchRunner
+from tts_plugin.server import create_app
 
 CUDA = torch.device("cuda", 0)
 on_cuda = [
@@ -72,6 +75,21 @@ def test_where_nothing_can_be_captured_steps_are_eager_and_say_why(caplog: pytes
     assert isinstance(runner._caller, Direct)
     assert runner.mode.startswith("eager (")
     assert "no CUDA graphs" in caplog.text
+
+
+async def test_health_says_how_steps_are_called(make_backend: Callable[..., Backend]) -> None:
+    app = create_app(make_backend(dtype="float32"))
+    told: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, object]) -> None:
+        told.append(message)
+
+    await app({"type": "http", "method": "GET", "path": "/health", "headers": [], "query_string": b""}, receive, send)
+    health = json.loads(told[1]["body"])
+    assert (health["device"], health["dtype"], health["mode"]) == ("cpu", "float32", "eager")
 
 
 def on_device(case: Case) -> TorchRunner:
