@@ -54,6 +54,28 @@ def test_pull_into_the_cache_is_found_by_the_engines_configuration(model, caches
     assert hub.locate(config.model_name, config.model_path) is not None
 
 
+def test_pull_for_a_cpu_leaves_what_the_first_start_opens(model, folder, patience, capsys, monkeypatch) -> None:
+    assert pull.run(settings(), to=folder, device="cpu", source=model.source, patience=patience) == 0
+    assert "\nconverting for this CPU: 6 of 6 (velocity)\n" in capsys.readouterr().err
+    (converted,) = (folder / "onnx").iterdir()
+    assert (converted / "tts.onnx").is_file()
+    before = converted.stat().st_mtime_ns
+    assert pull.run(settings(), to=folder, device="cpu", source=model.source, patience=patience) == 0
+    assert "converting" not in capsys.readouterr().err
+    assert converted.stat().st_mtime_ns == before
+
+
+def test_pull_for_a_cpu_fills_the_cache_that_an_engine_looks_into(model, caches, patience) -> None:
+    assert pull.run(settings(), device="cpu", source=model.source, patience=patience) == 0
+    assert len(list(hub.converted_cache().iterdir())) == 1
+
+
+def test_pull_for_a_card_has_nothing_to_convert_and_says_so(folder, capsys) -> None:
+    assert pull.run(settings(), to=folder, device="cuda") == 1
+    assert "only cpu needs something made beforehand" in capsys.readouterr().err
+    assert not folder.exists()
+
+
 def test_failure_is_one_line_and_exit_code_1(model, server, folder, patience, capsys) -> None:
     server.always[model.weights_path] = Body(status=404)
     assert pull.run(settings(), to=folder, source=model.source, patience=patience) == 1
