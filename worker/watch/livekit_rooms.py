@@ -106,8 +106,9 @@ class LiveKitRooms:
             room=room, data=json.dumps(said).encode(), kind=DataPacket.Kind.RELIABLE, topic=CALL_TOPIC
         )
         try:
-            await self._ask(lambda lk: lk.room.send_data(packet))
-            await asyncio.sleep(TOLD_S)
+            for _ in range(2):  # LiveKit drops it while the caller's data channel opens, or opens anew
+                await self._ask(lambda lk: lk.room.send_data(packet))
+                await asyncio.sleep(TOLD_S)
             await self._ask(lambda lk: lk.room.delete_room(DeleteRoomRequest(room=room)))
         except _NotThere:
             log.debug("a room was closed already")
