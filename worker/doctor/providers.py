@@ -6,12 +6,12 @@ Keys are sent only to the provider they belong to, and are never shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import SecretStr
 
+from tts_plugin.engine.device import has_onnx, has_torch
 from worker import agent_file, providers
 from worker.doctor.finding import Finding, State, missing, note, ok
 from worker.settings import DEFAULT_LLM_MODELS, LlmProvider, Settings, SettingsError
@@ -83,22 +83,14 @@ async def look_at_stt(settings: Settings) -> list[Finding]:
 
 
 def look_at_voice(settings: Settings) -> list[Finding]:
-    if settings.tts_backend == "vibevoice" and not find_spec("torch"):
-        return [
-            missing(
-                "chosen",
-                "TTS_BACKEND=vibevoice needs torch",
-                "make vibevoice (elsewhere: pip install 'tts-ops[engine]'), 3 GB on Linux",
-            )
-        ]
-    if settings.tts_backend == "embedded" or not find_spec("torch"):
-        return [
-            note(
-                "chosen",
-                "the embedded voice: clear but plain",
-                "VibeVoice: make vibevoice (elsewhere: pip install 'tts-ops[engine]')",
-            )
-        ]
+    how = (
+        "make vibevoice-cpu or, for a graphics card, make vibevoice (elsewhere: pip install 'tts-ops[cpu]' or [engine])"
+    )
+    computes = has_onnx() or has_torch()
+    if settings.tts_backend == "vibevoice" and not computes:
+        return [missing("chosen", "TTS_BACKEND=vibevoice needs ONNX Runtime or torch", how)]
+    if settings.tts_backend == "embedded" or not computes:
+        return [note("chosen", "the embedded voice: clear but plain", f"VibeVoice: {how}")]
     return [ok("chosen", f"TTS_BACKEND={settings.tts_backend}, {settings.tts_model_name} on {settings.tts_device}")]
 
 
