@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import Any
 
 from livekit import rtc
 from livekit.agents import (
@@ -34,6 +33,7 @@ from worker.clips import Clips, Kind
 from worker.ears import Ears
 from worker.job_link import Command, JobLink
 from worker.llm_chain import LlmChain
+from worker.owned_tasks import OwnedTasks
 from worker.page import Page
 from worker.settings import Settings
 from worker.turn_guard import TurnGuard, without_fillers
@@ -72,7 +72,7 @@ class Call:
             room_sid=ctx.job.room.sid,
             on_command=self._on_command,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OwnedTasks()
         self._handover = handover.decode(ctx.job.metadata)
         chain.note = self._link.note
         turn_s = settings.tool_timeout_s + settings.llm_timeout_s * len(chain.models)
@@ -82,7 +82,7 @@ class Call:
             timeout_s=settings.stt_final_timeout_s,
             page=self._page,
             note=self._link.note,
-            say=lambda kind: self._own(self._say(kind, GOODBYE_TIMEOUT_S), kind),
+            say=lambda kind: self._tasks.start(self._say(kind, GOODBYE_TIMEOUT_S), kind),
             commit=self._commit_turn,
         )
         self._typed = TypedText(max_chars=settings.max_turn_chars, take=self._on_typed, refuse=self._page.notice)
@@ -97,7 +97,7 @@ class Call:
             on_swap=lambda reason: self._link.note("swap", reason=reason),
         )
         self._keeps_room = False
-        self._closed = False
+        self._hung_up = self._closed = False
 
     async def run(self, *, hang_up_after_greeting: bool) -> None:
         self._link.start()
@@ -107,7 +107,7 @@ class Call:
             await self._ctx.connect()
         room = self._ctx.room
         room.local_participant.register_rpc_method("interrupt", self._on_interrupt)
-        room.on("participant_disconnected", lambda _: self._own(self._end_in_time(), "end-in-time"))
+        room.on("participant_disconnected", lambda _: self._tasks.start(self._end_in_time(), "end-in-time"))
         async with asyncio.timeout(START_TIMEOUT_S):
             await self._session.start(
                 self._agent,
@@ -117,7 +117,7 @@ class Call:
                 session_host=False,  # else any participant could drive and watch the session
             )
         room.register_text_stream_handler(TYPED_TOPIC, self._typed.on_stream)
-        self._own(fill_tool_time(self._session, self._guard), "tool-fillers")
+        self._tasks.start(fill_tool_time(self._session, self._guard), "tool-fillers")
         self._prompt_cache.warm(self._agent.prompt(self._agent.chat_ctx))
         try:
             async with asyncio.timeout(CALLER_TIMEOUT_S if self._handover is None else CALLER_BACK_S):
@@ -130,7 +130,7 @@ class Call:
             self._hang_up("the agent file cannot be used")
             return
         limit_s = min(self._file.limits.max_call_s or self._settings.max_call_s, self._settings.max_call_s)
-        self._own(self._end_after(limit_s), "call-limit")
+        self._tasks.start(self._end_after(limit_s), "call-limit")
 
     def _listen(self) -> None:
         session = self._session
@@ -233,7 +233,7 @@ class Call:
             self._keeps_room = True
             self._hang_up("another agent takes over")
         else:
-            self._own(self._say_and_hang_up("unavailable", "no worker could go on with it"), "goodbye")
+            self._tasks.start(self._say_and_hang_up("unavailable", "no worker could go on with it"), "goodbye")
 
     async def _end_after(self, limit_s: float) -> None:
         await asyncio.sleep(limit_s)
@@ -254,15 +254,20 @@ class Call:
 
     def _hang_up(self, reason: str) -> None:
         log.info("the call is ended: %s", reason)
+        self._hung_up = True
         self._session.shutdown(drain=False)
-        self._own(self._end_in_time(), "end-in-time")
+        self._tasks.start(self._end_in_time(), "end-in-time")
 
     async def _end_in_time(self) -> None:
         await asyncio.sleep(self._settings.close_timeout_s)
-        if not self._closed:
+        if not self._closed and (self._hung_up or not self._has_caller()):
             log.error("the call did not end within %g s: its job is ended", self._settings.close_timeout_s)
             self._link.note("deadline", stage="close")
             self._ctx.shutdown(reason="the end took too long")
+
+    def _has_caller(self) -> bool:
+        agent = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        return any(participant.kind != agent for participant in self._ctx.room.remote_participants.values())
 
     def _on_error(self, event: ErrorEvent) -> None:
         error = getattr(event.error, "error", event.error)
@@ -277,19 +282,13 @@ class Call:
             self._ctx.delete_room()  # else a hung-up call holds its job for the room's departure timeout
         self._ctx.shutdown(reason=event.reason.value)
 
-    def _own(self, coroutine: Any, name: str) -> None:
-        task = asyncio.create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _close(self) -> None:
         self._ears.final_words.cancel()
-        for task in self._tasks:
-            task.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.close_timeout_s):
-                await asyncio.gather(*self._tasks, return_exceptions=True)
-                await asyncio.gather(self._typed.aclose(), self._page.aclose(), self._prompt_cache.aclose())
+                await asyncio.gather(
+                    self._tasks.aclose(), self._typed.aclose(), self._page.aclose(), self._prompt_cache.aclose()
+                )
                 await self._link.aclose()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import ssl
+from collections.abc import Callable, Coroutine
 from uuid import uuid4
 
 import numpy as np
@@ -57,6 +58,7 @@ async def answer_call(ctx: JobContext) -> None:
     if maker.speaker != _speaker(settings, file) or maker.clips.phrases != _phrases(file):  # edited since
         maker.stop()
         maker = data["clip_maker"] = _clip_maker(settings, file)
+    ctx.add_shutdown_callback(_stopping(maker))
     try:
         await Call(ctx, settings, file, data["chain"], maker.clips).run(hang_up_after_greeting=broken)
     except TimeoutError:
@@ -81,6 +83,13 @@ def _clip_maker(settings: Settings, file: AgentFile) -> ClipMaker:
 
 def _phrases(file: AgentFile) -> Phrases:
     return phrases(file.language, file.phrases)
+
+
+def _stopping(maker: ClipMaker) -> Callable[[], Coroutine[None, None, None]]:
+    async def stop() -> None:
+        maker.stop()
+
+    return stop
 
 
 def _speaker(settings: Settings, file: AgentFile) -> Speaker:

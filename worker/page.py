@@ -8,6 +8,8 @@ import logging
 
 from livekit import rtc
 
+from worker.owned_tasks import OwnedTasks
+
 TURN_TOPIC = "tts-ops.turn"
 NOTICE_TOPIC = "tts-ops.notice"
 SEND_TIMEOUT_S = 2.0
@@ -21,7 +23,7 @@ class Page:
 
     def __init__(self, room: rtc.Room) -> None:
         self._room = room
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OwnedTasks()
 
     def turn(self, report: dict[str, object]) -> None:
         """The numbers of one answer."""
@@ -32,16 +34,11 @@ class Page:
         self._put(NOTICE_TOPIC, {"code": code, "message": message})
 
     async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     def _put(self, topic: str, content: dict[str, object]) -> None:
-        if len(self._tasks) >= MAX_SENDING:
-            return
-        task = asyncio.create_task(self._send(topic, json.dumps(content)), name=f"page {topic}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if len(self._tasks) < MAX_SENDING:
+            self._tasks.start(self._send(topic, json.dumps(content)), f"page {topic}")
 
     async def _send(self, topic: str, text: str) -> None:
         try:

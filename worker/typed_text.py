@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 
 from livekit import rtc
 
+from worker.owned_tasks import OwnedTasks
+
 TOPIC = "lk.chat"
 READ_TIMEOUT_S = 10.0  # of one text, from its first byte to its last
 MAX_READING = 4  # texts at once
@@ -40,7 +42,7 @@ class TypedText:
         self._take = take
         self._refuse = refuse
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OwnedTasks()
         self._tokens, self._filled_at = float(BURST), clock()
         self._refused_at = -REFUSE_EVERY_S
         self.dropped = 0
@@ -51,14 +53,10 @@ class TypedText:
             reader.close()
             self._drop("too_fast", "You are writing faster than I can read. Please wait a moment.")
             return
-        task = asyncio.create_task(self._read(reader, identity), name="typed-text")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self._read(reader, identity), "typed-text")
 
     async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
         text = ""

@@ -49,7 +49,7 @@ class Desk:
         self.taken.append(text)
 
     async def settle(self) -> None:
-        await asyncio.gather(*self.typed._tasks)
+        await self.typed._tasks.settle()
 
 
 async def test_a_text_within_bounds_is_taken_whole() -> None:
@@ -98,5 +98,5 @@ async def test_a_text_that_never_ends_does_not_outlive_the_call() -> None:
     desk.typed.on_stream(Reader("half", hangs=True), "caller")
     await asyncio.sleep(0)
     await desk.typed.aclose()
-    assert not desk.typed._tasks
+    assert len(desk.typed._tasks) == 0
     assert desk.taken == []
