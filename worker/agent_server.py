@@ -189,6 +189,7 @@ class Worker:
             "active": admission.active,
             "reserved": sorted(admission.reserved),
             "free": max(0, admission.free),
+            "engines": self._engines.speaking,
             "draining": admission.draining,
             "registered": self._registered,
             "starting": sorted(admission.calls - frozenset(self._fleet.rooms)),  # taken; its job has not reported yet

@@ -35,14 +35,17 @@ class EngineSlots:
 
     @property
     def total(self) -> int | None:
+        if speaking := self.speaking:
+            return sum(speaking.values())
+        return None if not self._told and self._clock() - self._started < START_S else 0
+
+    @property
+    def speaking(self) -> dict[str, int]:
+        """Address and slots of each voice that counts."""
         now = self._clock()
         alive = {url: slots for url, (slots, at) in self._told.items() if now - at <= SILENT_S}
-        engines = [alive[url] for url in self._engines if url in alive]
-        if engines:
-            return sum(engines)
-        if self._standby in alive:
-            return alive[self._standby]
-        return None if not self._told and now - self._started < START_S else 0
+        engines = {url: alive[url] for url in self._engines if url in alive}
+        return engines or {url: slots for url, slots in alive.items() if url == self._standby}
 
     def note(self, url: str, health: Mapping[str, Any]) -> None:
         """What the engine at `url` says of itself. KeyError, TypeError or ValueError when that is not it."""

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from http_parts import NOWHERE, StartFleet, until
 
-from worker.api.fleet_view import RESERVED_S, STALE_AFTER_S, FleetView
+from worker.api.fleet_view import FleetView
+from worker.api.ledger import RESERVED_S, STALE_AFTER_S
 
 ONE, TWO = NOWHERE, NOWHERE.replace("127.0.0.1", "127.0.0.2")
 
@@ -52,6 +53,27 @@ async def test_nobody_answers_is_not_the_same_as_full(view: FleetView) -> None:
 def test_room_is_the_sum_over_workers(view: FleetView) -> None:
     view.note(ONE, fleet("x", capacity=2))
     view.note(TWO, fleet("y", "z", capacity=5))
+    assert view.free() == 4
+
+
+def test_workers_that_share_an_engine_share_its_slots(view: FleetView) -> None:
+    shared = {"engines": {"http://engine.example.test": 4}}
+    view.note(ONE, fleet("x", capacity=3) | shared)
+    view.note(TWO, fleet("y", capacity=3) | shared)
+    assert view.free() == 2
+
+
+def test_a_stopping_worker_s_calls_still_need_the_shared_engine(view: FleetView) -> None:
+    shared = {"engines": {"http://engine.example.test": 4}}
+    view.note(ONE, fleet("x", "z", capacity=3, draining=True) | shared)
+    view.note(TWO, fleet("y", capacity=4) | shared)
+    assert view.free() == 1
+
+
+def test_engines_at_the_loopback_of_two_machines_are_two(view: FleetView) -> None:
+    own = {"engines": {"http://127.0.0.1:8001": 4}}
+    view.note(ONE, fleet("x", capacity=3) | own)
+    view.note(TWO, fleet("y", capacity=3) | own)
     assert view.free() == 4
 
 

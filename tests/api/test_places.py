@@ -27,13 +27,14 @@ class WorkerRoutes:
         self.admission = Admission(lambda: list(self.calls))
         self.admission.capacity = capacity
         self.asked = 0
+        self.returned: list[str] = []
         self.delay_s = 0.0
         desk = WorkerDesk(
             state=lambda: WorkerState(registered=True, draining=self.admission.draining),
             fleet=self.describe,
             metrics=lambda: b"",
             reserve=self.reserve,
-            unreserve=self.admission.unreserve,
+            unreserve=self.unreserve,
             command=self.command,
         )
         self.server = HealthServer("127.0.0.1", 0, desk, fleet_key=KEY)
@@ -51,6 +52,10 @@ class WorkerRoutes:
         self.asked += 1
         time.sleep(self.delay_s)
         return self.admission.reserve(room)
+
+    def unreserve(self, room: str) -> None:
+        self.returned.append(room)
+        self.admission.unreserve(room)
 
     def command(self, room: str, command: Command) -> bool:
         self.commands.append((room, command))
@@ -97,6 +102,13 @@ async def start_view() -> AsyncIterator[Callable[..., Awaitable[FleetView]]]:
         yield start_one
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a worker may need longer for its word than a token may take."""
+    monkeypatch.setattr("worker.api.fleet_view.RESERVE_S", 10.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_services_that_ask_at_the_same_moment_never_give_a_place_twice(start_worker, start_view) -> None:
     workers = [await start_worker(3), await start_worker(2)]
     views = [await start_view(*workers) for _ in range(3)]
@@ -137,6 +149,7 @@ async def test_a_full_fleet_is_refused_from_memory(start_worker, start_view) -> 
     assert worker.asked == 1
 
 
+@pytest.mark.usefixtures("patient")
 async def test_the_worker_with_most_room_is_asked_first_and_the_next_when_it_is_full(start_worker, start_view) -> None:
     small, large = await start_worker(1), await start_worker(3)
     view = await start_view(small, large)
@@ -148,6 +161,7 @@ async def test_the_worker_with_most_room_is_asked_first_and_the_next_when_it_is_
     assert small.admission.reserved == {"b"}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_place_is_given_back_when_livekit_chose_another_worker(start_worker, start_view) -> None:
     one, two = await start_worker(2), await start_worker(1)
     view = await start_view(one, two)
@@ -171,23 +185,19 @@ async def test_a_place_whose_answer_came_too_late_is_not_lost(start_worker, star
 
 
 async def test_a_place_that_comes_after_the_refusal_is_given_back(start_worker, start_view) -> None:
-    worker = await start_worker(2)
+    worker = await start_worker(1)
     view = await start_view(worker)
-    worker.delay_s = 0.2
-    assert [await view.reserve(room) for room in ("a", "b", "c")] == [None, None, "at_capacity"]
-    worker.delay_s = 0.0
-    await until(lambda: worker.asked == 2 and worker.admission.reserved == {"a", "b"})
-    view.note(worker.url, worker.describe() | {"reserved": []})  # a copy that has not heard of them
-    worker.admission.capacity = 3
-    worker.delay_s = 0.2
-    asking = asyncio.create_task(view.reserve("d"))
-    await until(lambda: worker.asked == 3)
-    view.note(worker.url, worker.describe() | {"active": 3, "reserved": []})
+    worker.delay_s = 0.3
+    asking = asyncio.create_task(view.reserve("a"))
+    await until(lambda: worker.asked == 1)
+    view.note(worker.url, worker.describe() | {"active": 1, "jobs": [{"room": "by another door"}]})
     assert await asking == "at_capacity"
-    await until(lambda: view._asking == set())
-    assert worker.admission.reserved == {"a", "b"}
+    await until(lambda: worker.returned == ["a"])
+    await view.poll()
+    assert view.free() == 1
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_draining_worker_that_the_view_still_trusts_refuses(start_worker, start_view) -> None:
     leaving, staying = await start_worker(5), await start_worker(1)
     view = await start_view(leaving, staying)

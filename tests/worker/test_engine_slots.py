@@ -38,6 +38,7 @@ def test_engines_add_up(slots):
     slots.note(TWO, {"status": "ok", "slots": 2})
     slots.note(STANDBY, {"status": "ok", "slots": 9})
     assert slots.total == 6
+    assert slots.speaking == {ONE: 4, TWO: 2}
 
 
 def test_an_engine_that_became_slow_counts_for_less(slots):

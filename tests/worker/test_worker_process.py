@@ -138,8 +138,9 @@ def worker(missing: Callable[[str], NoReturn], build_dir: Path, engine_url: str)
 
 
 @pytest.fixture
-async def views(worker: Worker) -> AsyncIterator[list[FleetView]]:
-    """What two HTTP services know of it."""
+async def views(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[FleetView]]:
+    """What two HTTP services know of it. They wait for its word as long as a busy machine needs."""
+    monkeypatch.setattr("worker.api.fleet_view.RESERVE_S", 10.0)
     made = [FleetView([worker.url]) for _ in range(2)]
     for view in made:
         await view.poll()

@@ -14,16 +14,17 @@ from typing import Any, Literal
 
 import aiohttp
 
+from worker.api.ledger import RESERVED_S, Ledger
 from worker.api.worker_copy import WorkerCopy
 from worker.job_link import Command
 
 POLL_S = 0.5
 DEADLINE_S = 0.4
-RESERVE_S = 0.04  # for all workers together: a refusal must come within 50 ms
+RESERVE_S = 0.03  # for all workers together: a refusal must come within 50 ms
 RELEASE_S = 2.0
-STALE_AFTER_S = 3.0  # a busy machine misses a poll or two; a worker that misses six is gone
-RESERVED_S = 15.0
 MAX_CONNECTIONS = 32  # to one worker
+
+_NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError, AttributeError)
 
 logger = logging.getLogger(__name__)
 Refusal = Literal["no_agents", "at_capacity"]
@@ -32,7 +33,7 @@ Listener = Callable[[str, dict[str, Any] | Exception], None]  # a worker's URL; 
 
 
 class FleetView:
-    """A task of its own keeps the copies fresh; `copies` has every worker that ever answered."""
+    """A task of its own keeps the copies fresh."""
 
     def __init__(
         self, urls: Sequence[str], *, key: str | None = None, clock: Callable[[], float] = time.monotonic
@@ -42,12 +43,10 @@ class FleetView:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
-        self._unconfirmed: dict[str, float] = {}  # room -> until: given without a worker's word
+        self._ledger = Ledger(clock)
         self._held: dict[str, tuple[str, float]] = {}  # room -> worker that holds its place, until
         self._asking: set[asyncio.Task[Answer]] = set()  # bounded by DEADLINE_S for each worker
-        self._too_late: set[str] = set()  # rooms that were refused while a worker was still being asked
         self._task: asyncio.Task[None] | None = None
-        self.copies: dict[str, WorkerCopy] = {}
         self.on_answer: Listener | None = None  # the watcher's ear
         self.polled = asyncio.Event()
 
@@ -64,18 +63,23 @@ class FleetView:
 
     async def reserve(self, room: str) -> Refusal | None:
         """Hold a place for `room`; within about RESERVE_S the reason when there is none."""
+        if not self.workers():
+            return "no_agents"
         if self.free() <= 0:
-            return self._count_on_copies(room, "refused")
+            return "at_capacity"
         asking = asyncio.create_task(self._find_place(room), name="place-for-a-call")
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         done, _ = await asyncio.wait({asking}, timeout=RESERVE_S)
-        if done:
-            return None if asking.result() == "given" else self._count_on_copies(room, asking.result())
-        refusal = self._count_on_copies(room, "silent")
-        if refusal is not None:
-            self._too_late.add(room)
-        return refusal
+        answer = asking.result() if done else "silent"
+        # Also a place that a worker holds must fit beside those that were given without a worker's word.
+        if answer != "refused" and self._ledger.give(room):
+            return None
+        if not done:
+            self._ledger.withdrawn.add(room)
+        elif answer == "given":
+            await self._return(room)
+        return "at_capacity"
 
     async def release(self, url: str, room: str, action: Command, *, job_id: str | None = None) -> bool:
         """Tell the job in `room` of the worker at `url`; False when that worker has none, or does not answer.
@@ -91,24 +95,22 @@ class FleetView:
             return False
         return status == 200
 
+    @property
+    def copies(self) -> dict[str, WorkerCopy]:
+        """Every worker that ever answered."""
+        return self._ledger.copies
+
     def free(self) -> int:
         """Calls that can begin now."""
-        workers = self.workers()
-        named = sum(len(w.rooms) for w in workers)
-        # A worker counts a call before its job names the room; that call is one of ours, so it is not counted twice.
-        unnamed = max(0, sum(w.taken for w in workers) - named)
-        return sum(w.capacity for w in workers) - named - max(unnamed, self._outstanding())
+        return self._ledger.free()
 
     def workers(self) -> list[WorkerCopy]:
         """Workers that answer and take calls."""
-        since = self._clock() - STALE_AFTER_S
-        return [w for w in self.copies.values() if w.seen_s >= since and w.takes_calls]
+        return self._ledger.workers()
 
     def note(self, url: str, fleet: Mapping[str, Any]) -> None:
         """Take in one answer of /fleet. KeyError, TypeError or ValueError when it is not one."""
-        self.copies[url] = copy = WorkerCopy.parse(url, fleet, seen_s=self._clock())
-        for room in copy.rooms | copy.reserved:
-            self._unconfirmed.pop(room, None)
+        self._ledger.note(url, fleet)
 
     async def ask_again(self, url: str) -> None:
         """Ask one worker now, not at the next round."""
@@ -119,39 +121,6 @@ class FleetView:
         self.polled.set()
         await self._give_back()
 
-    def _count_on_copies(self, room: str, answer: Answer) -> Refusal | None:
-        workers = self.workers()
-        if not workers:
-            return "no_agents"
-        if any(room in w.reserved for w in workers):  # its answer came too late, but it came
-            return None
-        if answer == "refused" or self.free() <= 0:
-            return "at_capacity"
-        self._unconfirmed[room] = self._clock() + RESERVED_S
-        return None
-
-    def _outstanding(self) -> int:
-        now = self._clock()
-        self._unconfirmed = {room: until for room, until in self._unconfirmed.items() if until > now}
-        return len(self._unconfirmed)
-
-    async def _give_back(self) -> None:
-        """LiveKit chooses the worker: a place that another one held for that room is free again."""
-        now = self._clock()
-        homes = {room: url for url, copy in self.copies.items() for room in copy.rooms}
-        for room, (url, until) in list(self._held.items()):
-            if room in homes or until <= now:
-                del self._held[room]
-                if homes.get(room, url) != url:
-                    await self._unreserve(url, room)
-
-    async def _unreserve(self, url: str, room: str) -> None:
-        try:
-            await self._post(f"{url}/fleet/unreserve", {"room": room})
-            await self._ask(url)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:  # it lapses by itself
-            logger.debug("the worker at %s keeps a place: %s", url, type(error).__name__)
-
     async def _find_place(self, room: str) -> Answer:
         """At the worker with most room, else at the next. Goes on when its caller has no time left to wait."""
         silent = False
@@ -159,26 +128,43 @@ class FleetView:
             answer = await self._ask_for_place(worker.url, room)
             if answer == "given":
                 self._held[room] = (worker.url, self._clock() + RESERVED_S)
-                if room in self._too_late:  # it was refused meanwhile
-                    self._too_late.discard(room)
-                    await self._unreserve(worker.url, room)
+                if room in self._ledger.withdrawn:
+                    await self._return(room)
                 return "given"
             silent |= answer == "silent"
-        self._too_late.discard(room)
+        self._ledger.withdrawn.discard(room)
         return "silent" if silent else "refused"
 
     async def _ask_for_place(self, url: str, room: str) -> Answer:
         try:
             status, said = await self._post(f"{url}/fleet/reserve", {"room": room})
             if status == 200:
-                kept = self.copies[url]
-                self.note(url, said)
-                self.copies[url] = self.copies[url].with_calls_of(kept)
+                self._ledger.note_place(url, said)
                 return "given"
             return "refused" if status == 503 and said.get("code") else "silent"
-        except (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except _NO_ANSWER as error:
             logger.debug("the worker at %s holds no place: %s", url, type(error).__name__)
             return "silent"
+
+    async def _give_back(self) -> None:
+        """LiveKit chooses the worker: a place that another one held for that room is free again."""
+        now = self._clock()
+        homes = {room: url for url, copy in self.copies.items() for room in copy.with_job}
+        for room, (url, until) in list(self._held.items()):
+            if homes.get(room, url) != url:
+                await self._return(room)
+            elif room in homes or until <= now:
+                del self._held[room]
+
+    async def _return(self, room: str) -> None:
+        """The place that a worker holds for `room` is not needed."""
+        url, _ = self._held.pop(room)
+        try:
+            await self._post(f"{url}/fleet/unreserve", {"room": room})
+            await self._ask(url)
+        except _NO_ANSWER as error:  # it lapses by itself
+            logger.debug("the worker at %s keeps a place: %s", url, type(error).__name__)
+        self._ledger.withdrawn.discard(room)
 
     async def _post(self, url: str, body: Mapping[str, str]) -> tuple[int, Any]:
         async with self._http().post(url, json=body) as response:
@@ -199,10 +185,9 @@ class FleetView:
             async with self._http().get(f"{url}/fleet") as response:
                 response.raise_for_status()
                 self.note(url, said := await response.json())
-        except (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except _NO_ANSWER as error:
             logger.debug("the worker at %s does not answer: %s", url, type(error).__name__)
-            if url in self.copies:
-                self.copies[url] = self.copies[url].missed(isinstance(error, aiohttp.ClientConnectorError))
+            self._ledger.note_silence(url, refused=isinstance(error, aiohttp.ClientConnectorError))
             said = error
         if self.on_answer is not None:
             self.on_answer(url, said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,10 @@ class WorkerCopy:
     draining: bool
     registered: bool
     rooms: frozenset[str]
+    starting: frozenset[str]  # rooms whose job has not reported yet
     reserved: frozenset[str]
     hand_over: tuple[str, ...]
+    engines: Mapping[str, int]  # the voices that speak its calls, and their slots
     jobs: tuple[Mapping[str, Any], ...]
     lost: tuple[Mapping[str, Any], ...]
     seen_s: float
@@ -39,7 +42,9 @@ class WorkerCopy:
             draining=bool(fleet["draining"]),
             registered=bool(fleet.get("registered", True)),
             rooms=frozenset(str(job["room"]) for job in fleet["jobs"]),
+            starting=frozenset(map(str, fleet.get("starting", ()))),
             reserved=frozenset(map(str, fleet.get("reserved", ()))),
+            engines={_known_as(engine, url): int(slots) for engine, slots in fleet.get("engines", {}).items()},
             hand_over=tuple(map(str, fleet.get("hand_over", ()))),
             jobs=tuple(fleet["jobs"]),
             lost=tuple(fleet.get("lost", ())),
@@ -47,13 +52,12 @@ class WorkerCopy:
         )
 
     @property
-    def taken(self) -> int:
-        """Places: calls, and rooms whose caller is on the way."""
-        return self.active + len(self.reserved)
+    def with_job(self) -> frozenset[str]:
+        return self.rooms | self.starting
 
     @property
     def free(self) -> int:
-        return max(0, self.capacity - self.taken)
+        return max(0, self.capacity - self.active - len(self.reserved))
 
     @property
     def takes_calls(self) -> bool:
@@ -65,3 +69,9 @@ class WorkerCopy:
 
     def missed(self, refused: bool) -> WorkerCopy:
         return replace(self, misses=self.misses + 1, refused=refused)
+
+
+def _known_as(engine: str, worker: str) -> str:
+    """An engine at 127.0.0.1 is another one on each worker's machine."""
+    host = urlsplit(engine).hostname or ""
+    return f"{urlsplit(worker).hostname} {engine}" if host == "localhost" or host.startswith("127.") else engine
