@@ -158,6 +158,7 @@ class EmbeddedBackend:
                 if utterance.cancelled:  # its slot was free at once, but only now is this thread
                     self._cancels.add(self._clock() - utterance.over_at)
                 self._changed.notify()
+            del utterance  # and with it the client's connection, while this thread waits for the next
 
     def _claim(self) -> EmbeddedUtterance | None:
         """Wait for the most urgent utterance that has something to do; None when closed."""
