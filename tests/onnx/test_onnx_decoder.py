@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="the golden cases are read with torch")
 from golden_cases import AUDIO_TOLERANCE, Case, find_cases
 
 from tts_plugin.engine.model.config import read_config
+from tts_plugin.engine.onnx import decoder_graph
 from tts_plugin.engine.onnx.builder import PRECISIONS, Builder, Precision
 from tts_plugin.engine.onnx.checkpoint import open_tensors
 from tts_plugin.engine.onnx.decoder import Decoder
@@ -62,6 +63,17 @@ def test_golden_decoder_of_few_bits(case: Case, precision: Precision) -> None:
     recorded = case.recorded["audio_frames"].numpy()
     off = spoken(decoder(case, precision), latents_of(case)) - recorded
     assert 0 < np.linalg.norm(off) / np.linalg.norm(recorded) <= ROUNDED[precision]
+
+
+@each_precision
+def test_blocks_cut_into_tiles_sound_the_same(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = max(CASES, key=lambda case: case.recorded["audio_frames"].shape[1])  # the most columns
+    latents, folder, given = latents_of(case)[:2], case.path.parent, case.inputs
+    whole = spoken(decoder(case, precision), latents)
+    monkeypatch.setattr(decoder_graph, "TILE", 2000)
+    session, config = built.__wrapped__(folder, given["config"], given["weights"], precision)
+    assert apart(spoken(Decoder(session, config, 1), latents), whole) <= 1e-5
+    assert [decoder_graph._tiles(columns, 8000) for columns in (40, 6, 25)] == [4, 2, 1]
 
 
 @each_precision

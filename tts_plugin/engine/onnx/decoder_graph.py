@@ -7,7 +7,7 @@ residuals are added inside the next norm. The past of a convolution is kept as i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tts_plugin.engine.model.config import ModelConfig
 from tts_plugin.engine.onnx.builder import Builder, Precision
-from tts_plugin.engine.onnx.row_scaled import row_scaled
+from tts_plugin.engine.onnx.row_scaled import RowScaled
 
 Weights = Mapping[str, NDArray[np.float32]]
 Product = Literal["float32", "digits", "rows", "int4"]  # digits, rows: 8 bits, see row_scaled.py
@@ -25,6 +25,7 @@ KERNEL = 7
 PAST = KERNEL - 1
 EXACT_STAGES = 3  # the last ones: of few channels, where 8 bits gain no time
 SHORT = 64  # columns up to which a depthwise convolution is cheaper as seven products than transposed
+TILE = 110_000  # numbers of an utterance between two products of a block: so that several utterances' stay in the cache
 _DECODER = "model.acoustic_tokenizer.decoder"
 _MICROSOFT = "com.microsoft"
 
@@ -93,7 +94,7 @@ class _Graph:
         kernel, bias = self._parameters(f"upsample_layers.{stage}.0.convtr.convtr")
         window = self._window(x, columns)
         both = b.op("Concat", x, self._columns(window, 0, columns), axis=-1)
-        spread = self._linear(both, _as_matrix(kernel), self._products[stage][0])
+        spread = self._product(_as_matrix(kernel), self._products[stage][0])(both)
         return str(b.op("Add", b.op("Reshape", spread, self._ints(0, -1, channels)), b.weight(bias)))
 
     def _stage(self, x: str, stage: int, depth: int, columns: int) -> str:
@@ -105,19 +106,27 @@ class _Graph:
         return str(b.op("Add", rest.x, b.op("Add", rest.add, b.weight(rest.bias))))
 
     def _block(self, x: str | _Sum, name: str, product: Product, columns: int) -> _Sum:
-        b, weights = self._b, self._weights
+        weights = self._weights
         normed, total = self._norm(x)
         kernel, bias = self._parameters(f"{name}.mixer.conv.conv.conv")
         gamma = weights[f"{_DECODER}.{name}.gamma"]
         kernel = kernel[:, 0] * (weights[f"{_DECODER}.{name}.norm.weight"] * gamma)[:, None]  # [channels, 7]
         mixed = self._depthwise(self._window(normed, columns), kernel, columns)
         normed, total = self._norm(_Sum(total, mixed, bias * gamma))
+        return self._feed_forward(normed, total, name, product, columns)
+
+    def _feed_forward(self, normed: str, total: str, name: str, product: Product, columns: int) -> _Sum:
+        b, weights = self._b, self._weights
         weight, bias = self._parameters(f"{name}.ffn.linear1")
-        wide = self._linear(normed, weight * weights[f"{_DECODER}.{name}.ffn_norm.weight"], product)
-        wide = b.op("BiasGelu", wide, b.weight(bias), domain=_MICROSOFT)
+        widen = self._product(weight * weights[f"{_DECODER}.{name}.ffn_norm.weight"], product)
+        shift = b.weight(bias)
         weight, bias = self._parameters(f"{name}.ffn.linear2")
         gamma = weights[f"{_DECODER}.{name}.ffn_gamma"]
-        return _Sum(total, self._linear(wide, weight * gamma[:, None], product, after_gelu=True), bias * gamma)
+        narrow = self._product(weight * gamma[:, None], product, after_gelu=True)
+        tiles = _tiles(columns, columns * weight.shape[1])
+        parts = b.op("Split", normed, outputs=tiles, axis=1, num_outputs=tiles) if tiles > 1 else [normed]
+        made = [narrow(b.op("BiasGelu", widen(part), shift, domain=_MICROSOFT)) for part in parts]
+        return _Sum(total, made[0] if tiles == 1 else b.op("Concat", *made, axis=1), bias * gamma)
 
     def _norm(self, x: str | _Sum) -> tuple[str, str]:
         """Normalised without a weight, and what was normalised."""
@@ -165,12 +174,17 @@ class _Graph:
         turned = b.op("Transpose", self._window(x, columns), perm=[0, 2, 1])
         return str(b.op("Squeeze", b.op("Conv", turned, b.weight(weight), b.weight(bias)), self._ints(1)))
 
-    def _linear(self, x: str, weight: NDArray[np.float32], product: Product, after_gelu: bool = False) -> str:
+    def _product(self, weight: NDArray[np.float32], product: Product, after_gelu: bool = False) -> Callable[[str], str]:
+        b = self._b
         if product == "digits":
-            return row_scaled(self._b, x, weight, digits=2)
+            return RowScaled(b, weight).of_two_digits
         if product == "rows":
-            return row_scaled(self._b, x, weight, after_gelu=after_gelu)
-        return self._b.linear(x, weight, None, product)
+            rows = RowScaled(b, weight)
+            return rows.after_gelu if after_gelu else rows.of_one_digit
+        if product == "int4":
+            return lambda x: b.linear(x, weight, None, "int4")
+        turned = b.weight(weight.T)
+        return lambda x: str(b.op("MatMul", x, turned))
 
     def _window(self, x: str, columns: int) -> str:
         """The past before x, on axis 1; its end is the past of the next call."""
@@ -190,6 +204,14 @@ class _Graph:
 
     def _ints(self, *numbers: int) -> str:
         return self._b.weight(np.array(numbers, np.int64))
+
+
+def _tiles(columns: int, numbers: int) -> int:
+    """Into how many equal parts columns are cut."""
+    tiles = 1
+    while numbers > TILE * tiles and columns % (2 * tiles) == 0:
+        tiles *= 2
+    return tiles
 
 
 def _as_matrix(kernel: NDArray[np.float32]) -> NDArray[np.float32]:

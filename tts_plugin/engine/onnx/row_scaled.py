@@ -26,7 +26,7 @@ def row_scaled(
     builder: Builder, x: str, weight: NDArray[np.float32], *, digits: Literal[1, 2] = 1, after_gelu: bool = False
 ) -> str:
     """x [..., in] times weight [out, in]. `after_gelu`, of one digit only: x has no number below -GELU_LOWEST."""
-    product = _Product(builder, weight)
+    product = RowScaled(builder, weight)
     if digits == 2:
         return product.of_two_digits(x)
     return product.after_gelu(x) if after_gelu else product.of_one_digit(x)
@@ -39,7 +39,9 @@ def quantised_rows(weight: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDAr
     return numbers.astype(np.uint8), scales.astype(np.float32)
 
 
-class _Product:
+class RowScaled:
+    """A weight that several products share."""
+
     def __init__(self, builder: Builder, weight: NDArray[np.float32]) -> None:
         self._b = builder
         numbers, scales = quantised_rows(weight)
