@@ -117,7 +117,7 @@ def test_without_opening_the_past_is_heard() -> None:
 
 def test_decoder_state_of_the_published_model_is_half_a_megabyte() -> None:
     from tts_plugin.engine.model.random_weights import REALTIME_05B
-    from tts_plugin.engine.onnx.decoder_graph import state_shapes
+    from tts_plugin.engine.onnx.decoder import state_shapes
 
     shapes = state_shapes(REALTIME_05B)
     assert (len(shapes), sum(columns * channels for columns, channels in shapes)) == (34, 139_200)

@@ -13,9 +13,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tts_plugin.engine.model.config import ModelConfig
-from tts_plugin.engine.onnx.decoder_graph import state_shapes
 
 Array = NDArray[np.float32]
+PAST = 6  # columns that a convolution of kernel 7 looks back
 
 
 class Decoder:
@@ -43,3 +43,13 @@ class Decoder:
         for part, new in zip(self._state, after, strict=True):
             part[at] = new
         return np.asarray(samples)
+
+
+def state_shapes(config: ModelConfig) -> tuple[tuple[int, int], ...]:
+    """Per convolution, in the order of the graph: columns of the past, channels."""
+    shapes, channels = [(PAST, config.latent)], config.decoder.channels
+    for stage, depth in enumerate(config.decoder.depths):
+        if stage:
+            shapes.append((1, channels[stage - 1]))
+        shapes += [(PAST, channels[stage])] * depth
+    return (*shapes, (PAST, channels[-1]))

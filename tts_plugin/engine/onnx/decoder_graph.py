@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from tts_plugin.engine.model.config import ModelConfig
 from tts_plugin.engine.onnx.builder import Builder, Precision
+from tts_plugin.engine.onnx.decoder import PAST, state_shapes
 from tts_plugin.engine.onnx.row_scaled import RowScaled
 
 Weights = Mapping[str, NDArray[np.float32]]
 Product = Literal["float32", "digits", "rows", "int4"]  # digits, rows: 8 bits, see row_scaled.py
 Products = tuple[tuple[Product, Product], ...]  # per stage: of its upsampler, of its blocks
-KERNEL = 7
-PAST = KERNEL - 1
+KERNEL = PAST + 1
 EXACT_STAGES = 3  # the last ones: of few channels, where 8 bits gain no time
 SHORT = 64  # columns up to which a depthwise convolution is cheaper as seven products than transposed
 TILE = 110_000  # numbers of an utterance between two products of a block: so that several utterances' stay in the cache
@@ -44,16 +44,6 @@ def products(config: ModelConfig, precision: Precision) -> Products:
 def build_decoder(builder: Builder, weights: Weights, config: ModelConfig, precision: Precision) -> None:
     """latents [rows, latent] and past_k [rows, columns, channels] → samples [rows, samples] and after_k."""
     _Graph(builder, weights, config, products(config, precision)).run()
-
-
-def state_shapes(config: ModelConfig) -> tuple[tuple[int, int], ...]:
-    """Per convolution, in the order of the graph: columns of the past, channels."""
-    shapes, channels = [(PAST, config.latent)], config.decoder.channels
-    for stage, depth in enumerate(config.decoder.depths):
-        if stage:
-            shapes.append((1, channels[stage - 1]))
-        shapes += [(PAST, channels[stage])] * depth
-    return (*shapes, (PAST, channels[-1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from tts_plugin.engine.model.schedule import Schedule
-from tts_plugin.engine.onnx.head_graph import time_waves
 
 Array = NDArray[np.float32]
+TIME_FREQUENCIES = 256
+TIME_MAX_PERIOD = 10_000
 
 
 class Sampler:
@@ -47,3 +51,11 @@ class Sampler:
                 x += np.float32(step.noise) * noise[:, index + 1]
             before = clean
         return np.asarray(x)
+
+
+def time_waves(timesteps: Sequence[int]) -> NDArray[np.float32]:
+    """[steps, 256]: the input of the graph of times."""
+    half = TIME_FREQUENCIES // 2
+    rates = np.exp(np.float32(-math.log(TIME_MAX_PERIOD)) * (np.arange(half, dtype=np.float32) / np.float32(half)))
+    angles = np.array(timesteps, np.float32)[:, None] * rates
+    return np.concatenate((np.cos(angles), np.sin(angles)), axis=-1)

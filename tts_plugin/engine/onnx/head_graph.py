@@ -6,8 +6,7 @@ feed-forwards only. Both branches of the guidance are rows of every product, and
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -15,21 +14,12 @@ from numpy.typing import NDArray
 
 from tts_plugin.engine.model.config import ModelConfig
 from tts_plugin.engine.onnx.builder import Builder, Precision
+from tts_plugin.engine.onnx.head import TIME_FREQUENCIES
 from tts_plugin.engine.onnx.row_scaled import row_scaled
 
 Weights = Mapping[str, NDArray[np.float32]]
-TIME_FREQUENCIES = 256
-TIME_MAX_PERIOD = 10_000
 _HEAD = "model.prediction_head"
 _MICROSOFT = "com.microsoft"
-
-
-def time_waves(timesteps: Sequence[int]) -> NDArray[np.float32]:
-    """[steps, 256]: the input of the graph of times."""
-    half = TIME_FREQUENCIES // 2
-    rates = np.exp(np.float32(-math.log(TIME_MAX_PERIOD)) * (np.arange(half, dtype=np.float32) / np.float32(half)))
-    angles = np.array(timesteps, np.float32)[:, None] * rates
-    return np.concatenate((np.cos(angles), np.sin(angles)), axis=-1)
 
 
 def build_times(builder: Builder, weights: Weights, config: ModelConfig) -> None:
