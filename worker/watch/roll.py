@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -98,6 +99,12 @@ class Roll:
         """Jobs in `room` that their workers tell of, or told of a moment ago."""
         return [job for job in self._jobs.values() if job.room == room and not job.dead]
 
+    def is_starting(self, room: str) -> bool:
+        """Whether a worker has taken a job for `room` that has not reported yet."""
+        return any(
+            w.sight is not None and w.refused_s is None and room in w.sight.starting for w in self._workers.values()
+        )
+
     def dead(self, room: str) -> list[Job]:
         """The last one last."""
         return sorted((j for j in self._jobs.values() if j.room == room and j.dead), key=lambda job: job.dead_s)
@@ -161,8 +168,8 @@ class Roll:
     def settled(self) -> set[str]:
         """Rooms with one living job that stays there."""
         living = [job for job in self._jobs.values() if not job.dead]
-        rooms = [job.room for job in living]
-        return {job.room for job in living if rooms.count(job.room) == 1 and not self.is_moving(job)}
+        jobs = Counter(job.room for job in living)
+        return {job.room for job in living if jobs[job.room] == 1 and not self.is_moving(job)}
 
     def _sight(self, url: str) -> WorkerSight | None:
         worker = self._workers.get(url)

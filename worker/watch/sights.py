@@ -29,6 +29,7 @@ class WorkerSight:
     jobs: tuple[JobSight, ...] = ()
     lost: tuple[JobSight, ...] = ()
     hand_over: frozenset[str] = frozenset()
+    starting: frozenset[str] = frozenset()  # rooms whose job was taken and has not reported yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def read_fleet(said: Mapping[str, Any]) -> WorkerSight:
         jobs=_jobs(said["jobs"]),
         lost=_jobs(said.get("lost", ())),
         hand_over=frozenset(str(room) for room in said.get("hand_over", ())),
+        starting=frozenset(str(room) for room in said.get("starting", ())),
     )
 
 
