@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,7 @@ from tts_plugin.engine.backend import Refused
 from tts_plugin.engine.pages import OutOfPages
 from tts_plugin.engine.runner import DeviceLost, OutOfMemory
 from tts_plugin.engine.vibevoice import VibeVoiceBackend
+from tts_plugin.health import ALIVE_S, not_alive, not_ready
 from tts_plugin.protocol import Done, Failed, Say, Started
 
 MakeBackend = Callable[..., VibeVoiceBackend]
@@ -398,6 +400,28 @@ def test_a_fault_of_one_utterances_text_ends_that_one_alone(make_backend: MakeBa
     assert bad[1].wait_end().code == "engine_error"
     good[0].end()
     good[1].wait_done()
+
+
+def test_a_step_that_does_not_return_makes_the_engine_unready_and_then_dead(
+    make_backend: MakeBackend, monkeypatch
+) -> None:
+    backend, thaw = make_backend(), threading.Event()
+    _, events = begin(backend, TEXT)
+    real = backend._runner.step
+
+    def step(rows):
+        assert thaw.wait(30)
+        return real(rows)
+
+    monkeypatch.setattr(backend._runner, "step", step)
+    try:
+        until(lambda: not_ready(backend.statistics(), draining=False) is not None, within_s=10)
+        now = backend.statistics()
+        assert now.last_step_age_s < 2 * 3.0, "twice what is promised, for a busy machine"
+        assert not_alive(now._replace(last_step_age_s=ALIVE_S + 0.1))
+    finally:
+        thaw.set()
+    until(lambda: not_ready(backend.statistics(), draining=False) is None, within_s=10)
 
 
 def test_closing_ends_what_is_being_said_and_the_thread(make_backend: MakeBackend) -> None:
