@@ -176,10 +176,10 @@ class Call:
     def _on_caller_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
             self._guard.caller_spoke()
-            self._ears.final_words.caller_spoke()
+            self._ears.caller_spoke()
         elif event.old_state == "speaking":
             self._guard.caller_paused()
-            self._ears.final_words.caller_paused()
+            self._ears.caller_paused()
 
     def _commit_turn(self) -> None:
         with contextlib.suppress(RuntimeError):  # the session is closing

@@ -33,9 +33,17 @@ class Ears:
         self._say = say
         self._commit = commit
 
+    def caller_spoke(self) -> None:
+        self.hearing.skips = False
+        self.final_words.caller_spoke()
+
+    def caller_paused(self) -> None:
+        self.final_words.caller_paused()
+
     def _late(self, has_words: bool) -> None:
         self._note("deadline", stage="stt_final")
         if has_words:
+            self.hearing.skips = True
             self._commit()
         elif not self.hearing.is_deaf:
             self._say("not_heard")

@@ -35,6 +35,7 @@ class Hearing:
         self._lost_at: float | None = None
         self._opened_at: float | None = None  # the present stream
         self.is_deaf = False
+        self.skips = False  # the turn went on without these words: they must not become another one
 
     async def listen(
         self, audio: AsyncIterable[rtc.AudioFrame], listen: Listen
@@ -51,7 +52,8 @@ class Hearing:
                         async for event in events:
                             tries = 0
                             self._heard()
-                            yield event
+                            if not self.skips:
+                                yield event
                 except (asyncio.CancelledError, GeneratorExit):
                     raise
                 except Exception as error:  # whatever a recogniser fails with, the next one may hear

@@ -12,6 +12,7 @@ import pytest
 
 from worker.bench.caller import Caller
 from worker.bench.scripted_llm import Reply
+from worker.bench.speech import speak
 
 SECRET = "xyzzyplugh"
 PROMISE_S = 3.0
@@ -101,6 +102,24 @@ async def test_a_call_that_nobody_can_go_on_with_ends_with_a_goodbye(stack, call
         assert time.monotonic() < deadline_s, "the room was not closed"
         await asyncio.sleep(0.05)
     assert any("I have to end this call" in text for text in caller.agent_text)
+
+
+async def test_a_turn_goes_on_with_the_words_that_are_there_when_the_final_ones_do_not_come(stack, caller) -> None:
+    question = await speak(stack.http_url, "Can you tell me when the library opens in the morning, please?")
+    (models,) = [p for p in stack.stack.processes() if p.cmdline()[-1:] == ["models"]]
+    stack.scripted.answer("It opens at nine.")
+    saying = asyncio.ensure_future(caller.say(question.pcm))
+    try:
+        await caller.until(lambda: "library" in " ".join(caller.own_text).lower(), "it was understood", deadline_s=15)
+        models.send_signal(signal.SIGSTOP)
+        said = await saying
+        first_s = await caller.heard_after(said.last_s, deadline_s=15)
+        print(f"without final words: answered after {first_s - said.last_s:.2f} s")
+        assert "library" in stack.scripted.requests[-1].user_text.lower()
+    finally:
+        models.send_signal(signal.SIGCONT)
+    await caller.quiet(for_s=3.0)
+    assert caller.agent_text.count("It opens at nine.") == 1  # late final words are no second turn
 
 
 @pytest.mark.timeout(150, method="signal")

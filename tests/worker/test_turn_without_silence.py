@@ -123,7 +123,7 @@ async def talking(
     limited = [with_deadline(tool, TOOL_S, guard) for tool in tools or []]
     agent = VoiceAgent(AgentFile(), TurnLog(), chain, guard, hearing, tools=limited)
     async with (
-        vibevoice.TTS(base_url=engine_url) as voice,
+        vibevoice.TTS(engines=[engine_url]) as voice,
         AgentSession[None](
             llm=models[0].llm,
             tts=voice,
@@ -183,6 +183,16 @@ async def test_the_next_model_answers_when_the_first_fails(engine_url: str, clip
         assert broken.asked == 3  # then its breaker is open
         assert talk.count("breaker", dependency="local:0", state=2) == 1
         assert talk.count("apology") == 0
+
+
+async def test_when_no_engine_speaks_the_apology_is_heard_and_the_session_goes_on(clips: Clips) -> None:
+    async with faulty_llm() as server, talking("http://127.0.0.1:9", clips, server) as talk:
+        for _ in range(4):  # LiveKit would end the session at the fourth such failure in a row
+            said, silence_s = await talk.ask()
+            assert said == clips.phrases.apology
+            assert talk.listener.heard
+        assert talk.count("apology") == 4
+        print(f"no engine: longest silence {silence_s:.2f} s")
 
 
 async def test_a_slow_tool_is_bridged_by_fillers_and_ended_in_time(engine_url: str, clips: Clips) -> None:
