@@ -17,6 +17,7 @@ from worker.watch.sights import AgentSight, RoomSight, WorkerSight
 
 MAX_DISPATCHES = 3
 NO_TAKER_S = 1.0  # a worker that has room takes a dispatch within milliseconds
+STARTING_S = 8.0  # on a busy machine a job's process may need longer than AGENT_WAIT_S to report
 FAREWELL_S = 2.0  # after a job that ended of itself: time for its room to close
 SETTLED_S = 10.0  # an agent that stayed so long was a success
 HOPELESS_S = 60.0  # how long a caller waits where no worker is at all
@@ -141,6 +142,8 @@ class Watcher:
         if dead and dead[-1].farewell and now - dead[-1].dead_s < FAREWELL_S:
             return []
         if self._one_is_coming(look, room, now):
+            return []
+        if self.roll.is_starting(look.room) and now - room.agentless_s < STARTING_S:
             return []
         if not self.roll.takes_calls():
             room.hopeless_s = now if room.hopeless_s is None else room.hopeless_s
