@@ -125,7 +125,10 @@ class JobLink:
         while line := await reader.readline():
             command = json.loads(line).get("command")
             if command in get_args(Command):
-                self._on_command(command)
+                try:
+                    self._on_command(command)
+                except Exception:  # the next command must still be heard
+                    log.exception("the command %s failed", command)
             else:
                 log.warning("the worker sent a command that is not known here")
 

@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 
@@ -236,6 +238,45 @@ async def test_commands_reach_the_job_in_that_room_only(fleet):
     await until(lambda: got == [("two", "goodbye"), ("two", "release")], f"the commands came: {got}")
     for link in links:
         await link.aclose()
+
+
+async def test_a_command_that_fails_does_not_deafen_the_job(fleet):
+    got: list[str] = []
+
+    def on_command(command: str) -> None:
+        got.append(command)
+        if len(got) == 1:
+            raise RuntimeError("not started yet")
+
+    link = JobLink(fleet.path, job_id="AJ_1", room="room", room_sid="RM", on_command=on_command)
+    link.start()
+    await until(fleet.jobs, "it is in the table")
+    fleet.command("room", "release")
+    fleet.command("room", "goodbye")
+    await until(lambda: got == ["release", "goodbye"], f"both came: {got}")
+    await link.aclose()
+
+
+async def test_without_file_descriptors_old_jobs_stay_and_new_ones_come_as_soon_as_there_are_some(fleet, link):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    new = JobLink(fleet.path, job_id="AJ_2", room="room-2", room_sid="RM_2")
+    hog: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                hog.append(os.open(os.devnull, os.O_RDONLY))
+        os.close(hog.pop())  # for the new job's end; none is left for the worker's
+        new.start()
+        await until(lambda: fleet.jobs()[0]["tick_age_s"] < 0.1, "the old job ticks on")
+        assert [job["job_id"] for job in fleet.jobs()] == ["AJ_1"]
+    finally:
+        for descriptor in hog:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    await until(lambda: len(fleet.jobs()) == 2, "the new job is in the table", deadline_s=10)
+    assert fleet.lost() == []
+    await new.aclose()
 
 
 async def test_an_endless_turn_is_cut_and_costs_no_link(fleet, link):
