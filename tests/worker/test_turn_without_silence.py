@@ -14,7 +14,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from livekit.agents import AgentSession, llm
+from livekit.agents import AgentSession, APIConnectOptions, llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 from livekit.plugins import openai, vibevoice
@@ -29,7 +29,7 @@ from worker.clip_store import ClipStore
 from worker.clips import Clips
 from worker.hearing import Hearing
 from worker.llm_chain import LlmChain, Model
-from worker.phrases import phrases
+from worker.phrases import Phrases, phrases
 from worker.tools import with_deadline
 from worker.turn_guard import TurnGuard, without_fillers
 from worker.turns import TurnLog
@@ -40,6 +40,7 @@ LIMITS = Limits(filler_after_s=1.0, filler_every_s=1.25, turn_s=5.0)
 FIRST_S, STALL_S, TOOL_S = 2.0, 1.5, 3.0
 SILENCE_S = 3.0 / 2
 BUSY_S = 1.0  # what a busy machine may add
+SHORT = phrases("en", Phrases(filler=("One moment.", "Almost there."), apology="Sorry, please say it again."))
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -70,7 +71,7 @@ def engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def clips(engine_url: str, tmp_path_factory: pytest.TempPathFactory) -> Clips:
     maker = ClipMaker(
-        Clips(phrases("en")),
+        Clips(SHORT),
         Speaker((engine_url, engine_url), "default", "en"),
         ClipStore(tmp_path_factory.mktemp("c")),
     )
@@ -113,7 +114,7 @@ async def talking(
     def note(name: str, **values: Any) -> None:
         notes.append((name, values))
 
-    own = Clips(phrases("en"))
+    own = Clips(SHORT)
     for text in clips.texts:
         own.put(text, clips._pcm[text])
     models = [Model(f"local:{n}", openai.LLM(model="m", api_key="x", base_url=one.url)) for n, one in enumerate(llms)]
@@ -129,7 +130,9 @@ async def talking(
             tts=voice,
             use_tts_aligned_transcript=True,
             turn_handling={"turn_detection": "manual"},
-            conn_options=SessionConnectOptions(max_unrecoverable_errors=1000),
+            conn_options=SessionConnectOptions(
+                tts_conn_options=APIConnectOptions(max_retry=1, retry_interval=0.1), max_unrecoverable_errors=1000
+            ),
         ) as session,
     ):
         session.on(
