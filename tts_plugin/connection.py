@@ -129,6 +129,8 @@ class Connection:
 
     def _take(self, message: Down) -> None:
         if isinstance(message, Hello):
+            for utterance in list(self._utterances.values()):
+                utterance.receive(message)
             return
         if isinstance(message, Failed) and not message.id:
             logger.warning("the engine did not understand a message: %s", message.message)

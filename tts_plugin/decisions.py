@@ -68,4 +68,9 @@ class GiveUp:
     reason: SwapReason
 
 
-Decision = Open | Feed | End | Push | Drop | Swap | Finish | GiveUp
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the engine whether it is there; tell its answer to `Relay.answered`."""
+
+
+Decision = Ask | Open | Feed | End | Push | Drop | Swap | Finish | GiveUp

@@ -19,6 +19,7 @@ from tts_plugin.protocol import (
     End,
     Failed,
     FailureCode,
+    Hello,
     Played,
     Started,
     Stats,
@@ -83,6 +84,7 @@ class Utterance:
         self._over = False
         self._error: EngineFailed | EngineUnreachable | None = None
         self._wake = asyncio.Event()
+        self._on_answer: Callable[[], None] | None = None
 
     @property
     def over(self) -> bool:
@@ -116,11 +118,21 @@ class Utterance:
         if not self._over:
             self._send(Played(self.id, samples))
 
+    def ask(self, on_answer: Callable[[], None]) -> None:
+        """Ask the engine whether it is there; it says hello again, whatever it is busy with, unless it is frozen."""
+        if not self._over:
+            self._on_answer = on_answer
+            self._send(Hello())
+
     def receive(self, message: Down | Audio) -> None:
         """For the connection: a message with this utterance's id arrived."""
         if self._over:
             return
-        if isinstance(message, Done):
+        if isinstance(message, Hello):
+            on_answer, self._on_answer = self._on_answer, None
+            if on_answer is not None:
+                on_answer()
+        elif isinstance(message, Done):
             self.stats = message.stats
             self._finish(None)
         elif isinstance(message, Failed):

@@ -12,27 +12,16 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from tts_plugin.breakers import Breakers
-from tts_plugin.decisions import Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap, SwapReason
+from tts_plugin.decisions import Ask, Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap, SwapReason
+from tts_plugin.doubt import Doubt, RelayLimits
 from tts_plugin.protocol import FailureCode, Word
 from tts_plugin.said import Said
 from tts_plugin.transcript import Piece, Transcript
 
-FIRST_AUDIO_S = 1.5
 # Whole words in hand that make any voice go on while its text is open: VibeVoice wants five ids, every word has one or
 # more, and the last word may not be certain yet.
 ENOUGH_WORDS = 6
 LAST_ENOUGH_WORDS = 80  # nobody is there to take over from the last: it is only stuck when there is no doubt
-
-
-@dataclass(frozen=True, slots=True)
-class RelayLimits:
-    """Seconds. The last engine left is given `last_s` where the others get `first_audio_s` or `quiet_s`."""
-
-    first_audio_s: float = FIRST_AUDIO_S  # from text to the first sound
-    dry_s: float = 0.5  # with no more to hear than this the listener is about to run dry: time for another to begin
-    quiet_s: float = 0.6  # about to run dry, and nothing came from the engine for so long: it is stuck
-    again_s: float = 1.0  # from text to the next sound, when the listener had run dry for want of text
-    last_s: float = 3.0
 
 
 @dataclass(slots=True)
@@ -42,9 +31,8 @@ class _Attempt:
     number: int
     engine: int
     plain: bool
-    opened_s: float
     said: Said
-    heard_s: float | None = None  # when its last audio came
+    doubt: Doubt
 
 
 class Relay:
@@ -62,7 +50,6 @@ class Relay:
         self._position = 0  # everything before it was said
         self._pushed = 0  # samples
         self._played_out_s: float | None = None  # when the listener will have heard all of them
-        self._owed_since_s: float | None = None
         self._ended = False
         self.over = False
 
@@ -83,11 +70,11 @@ class Relay:
         """When `tick` is to be called if nothing happens before; None: not at all."""
         if self._attempt is None or self.over:
             return None
-        stalled_at_s = self._stalled_at(self._attempt)
-        times = [] if stalled_at_s is None else [stalled_at_s]
-        if self._attempt.said.pushed < self._attempt.said.received:
-            times.append(self._needed_at())
-        return min(times, default=None)
+        current = self._attempt
+        stuck_at_s = current.doubt.stuck_at(self._played_out_s, self._is_last(current))
+        needed_at_s = self._needed_at() if current.said.pushed < current.said.received else None
+        times = (stuck_at_s, needed_at_s, self._ask_at(current))
+        return min((at_s for at_s in times if at_s is not None), default=None)
 
     def feed(self, delta: str, now_s: float) -> list[Decision]:
         self._transcript.feed(delta)
@@ -112,12 +99,18 @@ class Relay:
         """The engine is reached; its word timings are estimates, or as good as known."""
         if (current := self._current(attempt)) is not None:
             current.said.estimated = estimated
+            current.doubt.reached()
+
+    def answered(self, attempt: int, now_s: float) -> None:
+        """The engine says that it is there."""
+        if (current := self._current(attempt)) is not None:
+            current.doubt.answered(now_s)
 
     def audio(self, attempt: int, samples: int, now_s: float) -> list[Decision]:
         current = self._current(attempt)
         if current is None:
             return []
-        current.heard_s = now_s
+        current.doubt.heard(now_s)
         current.said.receive(samples)
         return self._progress(current, now_s)
 
@@ -161,12 +154,18 @@ class Relay:
         return [] if self._current(attempt) is None else self._fail("unreachable", now_s)
 
     def tick(self, now_s: float) -> list[Decision]:
-        if self._attempt is None or self.over:
+        current = self._attempt
+        if current is None or self.over:
             return []
-        stalled_at_s = self._stalled_at(self._attempt)
-        if stalled_at_s is not None and now_s >= stalled_at_s:  # first: what was kept back is said better by the next
+        stuck_at_s = current.doubt.stuck_at(self._played_out_s, self._is_last(current))
+        if stuck_at_s is not None and now_s >= stuck_at_s:  # first: what was kept back is said better by the next
             return self._fail("stalled", now_s)
-        return self._release(self._attempt, now_s)
+        decisions: list[Decision] = []
+        ask_at_s = self._ask_at(current)
+        if ask_at_s is not None and now_s >= ask_at_s:
+            current.doubt.asked(now_s)
+            decisions.append(Ask())
+        return decisions + self._release(current, now_s)
 
     def _current(self, attempt: int) -> _Attempt | None:
         return (
@@ -229,8 +228,7 @@ class Relay:
         self._attempts += 1
         said = Said(self._position, self._pushed, self._rate_hz)
         said.feed(self.text_from(self._position))
-        self._attempt = _Attempt(self._attempts, engine, plain, now_s, said)
-        self._owed_since_s = None
+        self._attempt = _Attempt(self._attempts, engine, plain, said, Doubt(self._limits, now_s))
         self._note_debt(now_s)
         return Open(self._attempts, engine, self._position, plain)
 
@@ -252,27 +250,13 @@ class Relay:
         """When the listener will need what is kept back."""
         return -inf if self._played_out_s is None else self._played_out_s - self._limits.dry_s
 
-    def _stalled_at(self, current: _Attempt) -> float | None:
-        """When it counts as stuck: only while it owes audio that the listener is about to need."""
-        owed_s, limits = self._owed_since_s, self._limits
-        if owed_s is None:
-            return None
-        last = self._is_last(current)
-        if current.heard_s is None or self._played_out_s is None:
-            patience_s = max(limits.first_audio_s, limits.last_s) if last else limits.first_audio_s
-            return max(current.opened_s, owed_s) + patience_s
-        if last:
-            return max(self._played_out_s, current.heard_s, owed_s) + limits.last_s
-        starved = self._played_out_s < owed_s
-        begun_s = owed_s + (limits.again_s if starved else limits.quiet_s)
-        return max(self._played_out_s - limits.dry_s, current.heard_s + limits.quiet_s, begun_s)
-
     def _note_debt(self, now_s: float) -> None:
-        """Since when the engine has had enough text to speak, whatever voice it is."""
-        if not self._ended and not self._owes_while_open():
-            self._owed_since_s = None
-        elif self._owed_since_s is None:
-            self._owed_since_s = now_s
+        assert self._attempt is not None
+        self._attempt.doubt.owe(self._ended or self._owes_while_open(), now_s)
+
+    def _ask_at(self, current: _Attempt) -> float | None:
+        unsaid = self._ended or self.text_from(current.said.told_until).strip()
+        return current.doubt.ask_at(self._played_out_s, self._is_last(current)) if unsaid else None
 
     def _owes_while_open(self) -> bool:
         assert self._attempt is not None
@@ -280,4 +264,6 @@ class Relay:
         return self._attempt.said.words_in_hand(self._transcript.source) >= enough
 
     def _is_last(self, current: _Attempt) -> bool:
-        return self._breakers.choose(current.opened_s, {*self._tried, current.engine}) is None
+        """Nobody is there to take over, or only such as failed lately: then it is waited for longer."""
+        other = self._breakers.choose(0.0, {*self._tried, current.engine})
+        return other is None or self._breakers.state(other, 0.0) != "closed"

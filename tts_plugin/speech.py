@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from livekit.agents import APIError, APITimeoutError, tts
 from livekit.agents.types import TimedString
 
 from tts_plugin.client import EngineFailed, EngineUnreachable, Item, Utterance
-from tts_plugin.decisions import Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap, SwapReason
+from tts_plugin.decisions import Ask, Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap, SwapReason
 from tts_plugin.exchange import SAMPLE_RATE_HZ, as_api_error
 from tts_plugin.log import logger
 from tts_plugin.protocol import BYTES_PER_SAMPLE, Audio, Started, Words
 from tts_plugin.relay import Relay
 from tts_plugin.transcript import Piece
+
+_LATE_S = 0.1
+_CATCH_UP_S = 0.05
 
 Say = Callable[[Open], Awaitable[tuple[Utterance, str]]]
 
@@ -45,6 +49,7 @@ class Speech:
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._kept = bytearray()  # received, not yet pushed: a word or two
         self._utterance: Utterance | None = None
+        self._order: Open | None = None
         self._speaker: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -78,7 +83,7 @@ class Speech:
             self._do(decision)
         self._stop_timer()
         if (deadline_s := self._relay.deadline_s) is not None and not self._over.done():
-            self._timer = self._loop.call_later(max(0.0, deadline_s - time.monotonic()), self._tick)
+            self._timer = self._loop.call_later(max(0.0, deadline_s - time.monotonic()), self._tick, deadline_s)
 
     def _do(self, decision: Decision) -> None:
         if isinstance(decision, Push):
@@ -89,6 +94,8 @@ class Speech:
         elif isinstance(decision, End):
             if self._utterance is not None:
                 self._utterance.end()
+        elif isinstance(decision, Ask):
+            self._ask()
         elif isinstance(decision, Open):
             self._drop()
             self._speaker = asyncio.create_task(self._speak(decision), name=f"vibevoice speak {decision.attempt}")
@@ -133,7 +140,20 @@ class Speech:
             self._speaker.add_done_callback(self._leaving.discard)
             self._speaker = None
 
-    def _tick(self) -> None:
+    def _ask(self) -> None:
+        if self._utterance is None or self._order is None:
+            return
+        attempt = self._order.attempt
+        self._utterance.ask(lambda: self._answered(attempt))
+
+    def _answered(self, attempt: int) -> None:
+        self._relay.answered(attempt, time.monotonic())
+        self._carry_out([])
+
+    def _tick(self, due_s: float) -> None:
+        if time.monotonic() - due_s > _LATE_S:  # the loop was held up: what the engine sent meanwhile comes first
+            self._timer = self._loop.call_later(_CATCH_UP_S, self._tick, inf)
+            return
         self._error = None
         self._carry_out(self._relay.tick(time.monotonic()))
 
@@ -166,7 +186,7 @@ class Speech:
         self._carry_out(decisions)
 
     def _open(self, order: Open, utterance: Utterance, engine: str) -> None:
-        self._utterance = utterance
+        self._utterance, self._order = utterance, order
         if not self._begun:
             self._begun = True
             self._begin(utterance.id)

@@ -26,12 +26,13 @@ from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from tts_plugin.breakers import Breakers, BreakerState
 from tts_plugin.client import EngineClient, EngineFailed, EngineUnreachable, Utterance
 from tts_plugin.decisions import Open, SwapReason
+from tts_plugin.doubt import FIRST_AUDIO_S, RelayLimits
 from tts_plugin.engines import Engine, Engines
 from tts_plugin.exchange import SAMPLE_RATE_HZ, as_api_error, traceparent
 from tts_plugin.log import logger
 from tts_plugin.options import Options, voice_and_language
 from tts_plugin.protocol import Pace, UtteranceClass
-from tts_plugin.relay import FIRST_AUDIO_S, Relay, RelayLimits
+from tts_plugin.relay import Relay
 from tts_plugin.speech import Speech
 from tts_plugin.streams import ChunkedStream, SynthesizeStream
 

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tts_plugin.breakers import Breakers
-from tts_plugin.decisions import Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap
+from tts_plugin.decisions import Ask, Decision, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap
+from tts_plugin.doubt import RelayLimits
 from tts_plugin.protocol import Word
-from tts_plugin.relay import Relay, RelayLimits
+from tts_plugin.relay import Relay
 from tts_plugin.said import ESTIMATED_SLACK_S, SLACK_S
 from tts_plugin.transcript import Piece
 
@@ -25,7 +26,7 @@ MAKE_S = 0.3  # an engine makes its next piece within so much
 TEXT_PAUSE_S = 0.4  # and speaks what it has when no text came for so long
 AHEAD_S = 10.0
 STARVED_S = 30.0
-FAULTS = ("refused", "black_hole", "silent", "stall", "cut", "full", "draining", "error", "no_voice")
+FAULTS = ("refused", "black_hole", "silent", "stall", "frozen", "cut", "full", "draining", "error", "no_voice")
 
 
 @dataclass
@@ -111,6 +112,8 @@ class World:
             elif isinstance(decision, End):
                 if self._voice is not None:
                     self._voice.end()
+            elif isinstance(decision, Ask):
+                self._ask()
             elif isinstance(decision, Push):
                 self._hear(decision)
             elif isinstance(decision, Drop):
@@ -167,6 +170,13 @@ class World:
             if relay.ended:
                 self._voice.end()
 
+    def _ask(self) -> None:
+        assert self._voice is not None
+        attempt = self.attempts[-1]
+        if attempt.fault != "frozen":
+            answer_s = self.now + self.rng.uniform(0.001, 0.1)
+            self.at(answer_s, lambda: self.relay.answered(attempt.order.attempt, self.now))
+
     def _drop(self) -> None:
         self.kept = 0
         if self._voice is not None:
@@ -192,7 +202,7 @@ class Voice:
         self._taken = 0  # characters that were made into sound
         self._made = 0  # samples
         self._played_out_s = 0.0
-        self._dies_at = self._rng.randint(1, 6 * RATE_HZ) if attempt.fault in ("stall", "cut") else None
+        self._dies_at = self._rng.randint(1, 6 * RATE_HZ) if attempt.fault in ("stall", "frozen", "cut") else None
         self._awake: float | None = None
         self._making = False
         if attempt.fault == "cut" and self._rng.random() < 0.3:

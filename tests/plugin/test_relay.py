@@ -6,8 +6,9 @@ import pytest
 
 from tts_plugin.breakers import Breakers
 from tts_plugin.decisions import Drop, End, Feed, Finish, GiveUp, Open, Push, Swap
+from tts_plugin.doubt import RelayLimits
 from tts_plugin.protocol import FailureCode, Word
-from tts_plugin.relay import ENOUGH_WORDS, Relay, RelayLimits
+from tts_plugin.relay import ENOUGH_WORDS, Relay
 from tts_plugin.transcript import Piece
 
 RATE_HZ = 1_000

@@ -51,11 +51,11 @@ class Listener(Heard):
         return max(self.silences, default=0.0)
 
 
-async def converse(voice: vibevoice.TTS, lose: Callable[[], None]) -> Listener:
+async def converse(voice: vibevoice.TTS, lose: Callable[[], None], writer_s: float = WRITER_S) -> Listener:
     """A turn in which `lose` is called in mid speech."""
     listener, lost = Listener(), asyncio.Event()
     async with voice.stream(conn_options=ONE_TRY) as stream:
-        writing = asyncio.create_task(_write(stream, lost))
+        writing = asyncio.create_task(_write(stream, lost, writer_s))
         async for event in stream:
             listener.hear(event, event.frame.duration)
             if not lost.is_set():
@@ -74,7 +74,7 @@ def judge(name: str, listener: Listener, ear: WhisperModel, *, silence_s: float)
     assert listener.text == TEXT
     assert listener.silence_s <= silence_s
     assert words.deletions == 0
-    assert words.substitutions <= 1  # where the voice changes, Whisper may err
+    assert words.substitutions <= 3  # one without any loss; where the voice starts anew, Whisper may err
     assert words.insertions <= 1
 
 
@@ -102,18 +102,19 @@ async def test_a_full_engine_costs_nothing(engine_url: str, own_engine: EnginePr
     assert swaps == ["refused"]
 
 
-async def test_a_frozen_engine(engine_url: str, own_engine: EngineProcess, ear: WhisperModel) -> None:
+@pytest.mark.parametrize("writer_s", [WRITER_S, 0.25])
+async def test_a_frozen_engine(engine_url: str, own_engine: EngineProcess, ear: WhisperModel, writer_s: float) -> None:
     swaps: list[str] = []
     async with vibevoice.TTS(engines=[own_engine.url, engine_url], on_swap=swaps.append) as voice:
         try:
-            listener = await converse(voice, lambda: own_engine.send_signal(signal.SIGSTOP))
+            listener = await converse(voice, lambda: own_engine.send_signal(signal.SIGSTOP), writer_s)
             assert voice.breakers()[own_engine.url] != "closed"
             start = time.monotonic()
             await voice.aclose()
             assert time.monotonic() - start < 1.5, "a frozen engine holds up the end"
         finally:
             own_engine.send_signal(signal.SIGCONT)
-    judge("frozen", listener, ear, silence_s=1.0)
+    judge(f"frozen, a word every {writer_s} s", listener, ear, silence_s=1.0)
     assert swaps == ["stalled"]
 
 
@@ -124,6 +125,15 @@ async def test_a_killed_engine_with_only_the_standby_left(
     async with vibevoice.TTS(engines=[own_engine.url, engine_url], on_swap=swaps.append) as voice:
         judge("killed", await converse(voice, lambda: own_engine.send_signal(signal.SIGKILL)), ear, silence_s=1.0)
     assert swaps == ["unreachable"]
+
+
+async def test_a_real_engine_says_at_once_that_it_is_there(engine_url: str) -> None:
+    client = EngineClient(engine_url)
+    utterance, answered = await client.say(), asyncio.Event()
+    utterance.ask(answered.set)
+    await asyncio.wait_for(answered.wait(), 5)
+    utterance.cancel()
+    await client.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -157,11 +167,11 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def _write(stream: vibevoice.SynthesizeStream, lost: asyncio.Event) -> None:
+async def _write(stream: vibevoice.SynthesizeStream, lost: asyncio.Event, writer_s: float) -> None:
     words = TEXT.split(" ")
     stream.push_text(" ".join(words[:BEFORE]))
     await lost.wait()
     for word in words[BEFORE:]:
         stream.push_text(f" {word}")
-        await asyncio.sleep(WRITER_S)
+        await asyncio.sleep(writer_s)
     stream.end_input()
