@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tts_plugin.breakers import Breakers
-from tts_plugin.decisions import Drop, End, Feed, Finish, GiveUp, Open, Push, Swap
+from tts_plugin.decisions import Ask, Drop, End, Feed, Finish, GiveUp, Open, Push, Swap
 from tts_plugin.doubt import RelayLimits
 from tts_plugin.protocol import FailureCode, Word
 from tts_plugin.relay import ENOUGH_WORDS, Relay
@@ -128,3 +128,38 @@ def test_late_news_of_an_attempt_that_is_over_is_ignored() -> None:
         relay.failed(1, "engine_error", 0.2),
     ):
         assert late == []
+
+
+def test_an_engine_that_does_not_say_that_it_is_there_is_frozen_however_little_text_there_is() -> None:
+    relay = relay_of(2)
+    relay.feed("aa aa ", 0.0)
+    relay.opened(1, estimated=False)
+    relay.words(1, [word(0)], 0.0)
+    relay.audio(1, 1_000, 0.0)
+    assert relay.deadline_s == 1.0 - LIMITS.dry_s
+    assert relay.tick(0.5) == [Ask()]
+    assert relay.deadline_s == 0.5 + LIMITS.answer_s
+    assert relay.tick(0.9) == [Drop(), Swap(0, "stalled"), Open(2, 1, 2, False)]
+
+
+def test_an_engine_that_says_that_it_is_there_is_waited_for_and_asked_again_later() -> None:
+    relay = relay_of(2)
+    relay.feed("aa aa ", 0.0)
+    relay.opened(1, estimated=False)
+    relay.words(1, [word(0)], 0.0)
+    relay.audio(1, 1_000, 0.0)
+    relay.tick(0.5)
+    relay.answered(1, 0.6)
+    assert relay.deadline_s == 1.6
+    assert relay.tick(1.6) == [Ask()]
+
+
+def test_while_the_others_failed_lately_the_one_that_speaks_is_waited_for() -> None:
+    breakers = Breakers(2)
+    breakers.failed(1, 0.0)
+    relay = Relay(breakers, LIMITS, RATE_HZ)
+    relay.feed("aa", 0.0)
+    relay.end(0.0)
+    relay.opened(1, estimated=False)
+    assert relay.deadline_s == LIMITS.last_s
+    assert relay.tick(3.0)[1] == Swap(0, "stalled"), "but not for ever"
