@@ -28,7 +28,7 @@ from worker.metrics import WorkerMetrics
 from worker.settings import Settings, SettingsError
 
 ENGINES_S = 2.0
-CLOSE_TIMEOUT_S = 4.5  # the process ends at most 5 s after its last call
+CLOSE_TIMEOUT_S = 4.0  # the process ends at most 5 s after its last call
 MAX_IDLE_PROCESSES = 4
 MEMORY_WARN = 0.8  # of the limit
 
@@ -68,6 +68,7 @@ class Worker:
         self._blocked = BlockedLoop(self._lag, thread_id=threading.get_ident())
         self._has_registered = False
         self._was_ready = False
+        self._left_behind = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._apply_capacity(None)
         self._server = self._build_server()
@@ -251,11 +252,23 @@ class Worker:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._server.aclose()
         except TimeoutError:
-            log.warning("job processes did not end within %.1f s", CLOSE_TIMEOUT_S)
+            log.warning("job processes did not end within %.1f s: they are killed", CLOSE_TIMEOUT_S)
+            _kill_children()
+            self._left_behind = True
         serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        await asyncio.wait({serving}, timeout=1.0)
         await self._lag.aclose()
         self._blocked.close()
         with contextlib.suppress(TimeoutError):
             await self._health.aclose()
         await self._fleet.aclose()
+        if self._left_behind:  # threads of LiveKit's library wait for those processes, and Python would wait for them
+            _kill_children()
+            logging.shutdown()
+            os._exit(0)
+
+
+def _kill_children() -> None:
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
