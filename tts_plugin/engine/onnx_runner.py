@@ -117,6 +117,8 @@ class OnnxRunner:
 
     def _pass(self, plan: Plan) -> tuple[Floats, Floats]:
         """Every token of the step through the TTS model: hidden [tokens, hidden], EOS logits [tokens]."""
+        if not any(plan.groups):  # a text without ids: the voice alone is the condition
+            return np.zeros((0, self._network.config.language.hidden), np.float32), np.zeros(0, np.float32)
         feed = self._tts.feed(plan.groups, TTS_GROUPS)
         feed["latents"] = self._latents[[plan.rows[n].slot for n in plan.backs]]
         feed["text"] = self._read(plan)
@@ -178,6 +180,6 @@ def _runtime_errors() -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemory(str(error)) from error
     except Exception as error:
-        if "llocat" in str(error) and type(error).__module__.startswith("onnxruntime"):
+        if "alloc" in str(error) and type(error).__module__.startswith("onnxruntime"):
             raise OutOfMemory(str(error).splitlines()[0]) from error
         raise

@@ -31,7 +31,7 @@ def open_session(model: bytes | Path, threads: int) -> onnxruntime.InferenceSess
     """Threads that have nothing to do sleep at once: spinning would cost others on the same cores their time."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # errors are raised, which is enough
     options.enable_mem_pattern = False  # it keeps a plan of memory for every shape it ever saw
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
