@@ -28,7 +28,11 @@ class ClipStore:
     """A folder that cannot be used is no error: everything is simply not found."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.expanduser() / "phrases"
+        try:
+            folder = folder.expanduser()
+        except RuntimeError:  # a container's user without a home
+            folder = Path(tempfile.gettempdir()) / "tts-ops"
+        self._folder = folder / "phrases"
 
     def get(self, voice: str, text: str) -> bytes | None:
         path = self._path(voice, text)

@@ -104,6 +104,24 @@ async def test_a_call_that_nobody_can_go_on_with_ends_with_a_goodbye(stack, call
     assert any("I have to end this call" in text for text in caller.agent_text)
 
 
+async def test_an_agent_that_is_released_leaves_the_room_to_its_successor(stack, caller) -> None:
+    first = (await caller.agent()).identity
+    room = stack.fleet()["jobs"][0]["room"]
+    released_s = time.monotonic()
+    assert await asyncio.to_thread(release, stack.worker_url, room, "release") in (200, 202, 204)
+
+    def successor() -> str | None:
+        agent = caller._agent()
+        return agent.identity if agent is not None and agent.identity != first else None
+
+    await caller.until(successor, "another agent came", deadline_s=20)
+    heard_s = await caller.heard_after(released_s + 0.2, deadline_s=20)
+    print(f"released: the next agent speaks after {heard_s - released_s:.2f} s")
+    await caller.until(lambda: any("cut off" in text for text in caller.agent_text), "it said why", deadline_s=10)
+    await caller.quiet()
+    await answers(stack, caller, "The gate is open.")
+
+
 async def test_a_turn_goes_on_with_the_words_that_are_there_when_the_final_ones_do_not_come(stack, caller) -> None:
     question = await speak(stack.http_url, "Can you tell me when the library opens in the morning, please?")
     (models,) = [p for p in stack.stack.processes() if p.cmdline()[-1:] == ["models"]]

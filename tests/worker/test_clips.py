@@ -79,6 +79,16 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     assert store.get("emma", "text") is None
 
 
+def test_a_user_without_a_home_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", classmethod(lambda _: (_ for _ in ()).throw(RuntimeError("no home"))))
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    store = ClipStore(Path("~/.cache/tts-ops"))
+    store.put("emma", "text", b"\x01\x00")
+    assert store.get("emma", "text") == b"\x01\x00"
+    assert list(tmp_path.rglob("*.s16"))
+
+
 def test_without_any_engine_what_is_on_disk_is_not_needed_and_nothing_fails(tmp_path: Path) -> None:
     maker = ClipMaker(Clips(phrases("en")), Speaker((NOBODY, NOBODY), "default", "en"), ClipStore(tmp_path))
     assert asyncio.run(maker.fill()) is False
