@@ -172,3 +172,20 @@ def test_an_int8_backend_says_so_at_its_start(model_folder: Path, caplog: pytest
     with caplog.at_level(logging.INFO, logger="tts_plugin"):
         open_backend(replace(config, dtype="int8")).close()
     assert "int8 (configured int8)" in caplog.text
+
+
+def test_auto_keeps_the_embedded_voice_where_nothing_can_be_kept(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tts_plugin.engine import open_onnx
+    from tts_plugin.engine.create import EngineError, open_backend
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(open_onnx, "_roots", lambda files: (tmp_path / "file",))
+    config = EngineConfig(backend="auto", model_path=model_folder, device="cpu")
+    backend = open_backend(config)
+    backend.close()
+    assert backend.name == "embedded"
+    assert "the converted model cannot be written to" in caplog.text
+    with pytest.raises(EngineError, match="cannot be written"):
+        open_backend(replace(config, backend="vibevoice"))

@@ -39,10 +39,16 @@ def _vibevoice_or_why_not(config: EngineConfig) -> tuple[Backend | None, str]:
         return None, "VibeVoice was not pulled: tts-ops pull does"
     if not (has_onnx() or has_torch()):
         return None, _NOTHING_COMPUTES
+    from tts_plugin.engine.onnx.problem import CannotKeep
     from tts_plugin.engine.open_vibevoice import TooSlow
 
     try:
         return _open_vibevoice(config, files, real_time_only=True), ""
+    except EngineError as error:
+        if isinstance(error.__cause__, CannotKeep):
+            logger.warning("VibeVoice is here, but %s", error)
+            return None, str(error)
+        raise
     except TooSlow as error:
         logger.warning("VibeVoice is here, but it is too slow: %s", error)
         return None, f"VibeVoice does not run in real time here: {error}"
