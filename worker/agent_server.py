@@ -28,7 +28,7 @@ from worker.metrics import WorkerMetrics
 from worker.settings import Settings, SettingsError
 
 ENGINES_S = 2.0
-CLOSE_TIMEOUT_S = 4.0  # the process ends at most 5 s after its last call
+CLOSE_TIMEOUT_S = 2.5  # idle job processes need less than one; the process ends at most 5 s after its last call
 MAX_IDLE_PROCESSES = 4
 MEMORY_WARN = 0.8  # of the limit
 
