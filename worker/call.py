@@ -49,6 +49,11 @@ START_TIMEOUT_S = 15.0
 GREETING_TIMEOUT_S = 30.0
 GOODBYE_TIMEOUT_S = 8.0
 INTERRUPT_TIMEOUT_S = 5.0
+ROOM_OPTIONS = room_io.RoomOptions(
+    audio_input=room_io.AudioInputOptions(frame_size_ms=20),
+    text_input=False,  # typed_text.py reads it, with bounds
+    delete_room_on_close=False,  # _on_close knows whether the call is over
+)
 ANSWER_TYPED = room_io.TextInputOptions().text_input_cb  # LiveKit's own: interrupts, then answers
 OVER = (CloseReason.PARTICIPANT_DISCONNECTED, CloseReason.USER_INITIATED, CloseReason.TASK_COMPLETED)
 
@@ -65,12 +70,9 @@ class Call:
         self._turns = TurnLog()
         self._page = Page(ctx.room)
         self._prompt_cache = providers.build_prompt_cache(settings, conversation=ctx.proc.userdata["conversation"])
+        job, hears = ctx.job, self._on_command
         self._link = JobLink(
-            settings.fleet_socket,
-            job_id=ctx.job.id,
-            room=ctx.job.room.name,
-            room_sid=ctx.job.room.sid,
-            on_command=self._on_command,
+            settings.fleet_socket, job_id=job.id, room=job.room.name, room_sid=job.room.sid, on_command=hears
         )
         self._tasks = OwnedTasks()
         self._handover = handover.decode(ctx.job.metadata)
@@ -96,8 +98,8 @@ class Call:
             vad=ctx.proc.userdata["vad"],
             on_swap=lambda reason: self._link.note("swap", reason=reason),
         )
-        self._keeps_room = False
-        self._hung_up = self._closed = False
+        self._keeps_room = False  # at the end: it is another agent's, or closes by itself
+        self._started = self._hung_up = self._closed = False
 
     async def run(self, *, hang_up_after_greeting: bool) -> None:
         self._link.start()
@@ -112,10 +114,14 @@ class Call:
             await self._session.start(
                 self._agent,
                 room=room,
-                room_options=_room_options(),
+                room_options=ROOM_OPTIONS,
                 record=False,  # the recording would go to LiveKit's cloud
                 session_host=False,  # else any participant could drive and watch the session
             )
+        self._started = True
+        if self._keeps_room:  # released before there was a session to end
+            self._hang_up("another agent takes over")
+            return
         room.register_text_stream_handler(TYPED_TOPIC, self._typed.on_stream)
         self._tasks.start(fill_tool_time(self._session, self._guard), "tool-fillers")
         self._prompt_cache.warm(self._agent.prompt(self._agent.chat_ctx))
@@ -123,6 +129,7 @@ class Call:
             async with asyncio.timeout(CALLER_TIMEOUT_S if self._handover is None else CALLER_BACK_S):
                 await self._ctx.wait_for_participant()
         except TimeoutError:
+            self._keeps_room = True  # one that LiveKit cut off sees nobody, and there the call goes on without it
             self._hang_up("no caller came")
             return
         await self._greet()
@@ -230,8 +237,9 @@ class Call:
 
     def _on_command(self, command: Command) -> None:
         if command == "release":
-            self._keeps_room = True
-            self._hang_up("another agent takes over")
+            told, self._keeps_room = self._keeps_room, True
+            if self._started and not told:
+                self._hang_up("another agent takes over")
         else:
             self._tasks.start(self._say_and_hang_up("unavailable", "no worker could go on with it"), "goodbye")
 
@@ -290,11 +298,3 @@ class Call:
                     self._tasks.aclose(), self._typed.aclose(), self._page.aclose(), self._prompt_cache.aclose()
                 )
                 await self._link.aclose()
-
-
-def _room_options() -> room_io.RoomOptions:
-    return room_io.RoomOptions(
-        audio_input=room_io.AudioInputOptions(frame_size_ms=20),
-        text_input=False,  # typed_text.py reads it, with bounds
-        delete_room_on_close=False,  # _on_close knows whether the call is over
-    )
