@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from worker.handover import Handover, Reason
-from worker.watch.actions import Action, Dispatch, Fail, FailCode, RemoveAgent, TellWorker
+from worker.watch.actions import Action, Dispatch, Fail, FailCode, RemoveAgent, TellWorker, Withdraw
 from worker.watch.roll import Job, Roll, Silence
 from worker.watch.sights import AgentSight, RoomSight, WorkerSight
 
@@ -21,7 +21,8 @@ STARTING_S = 8.0  # on a busy machine a job's process may need longer than AGENT
 FAREWELL_S = 2.0  # after a job that ended of itself: time for its room to close
 SETTLED_S = 10.0  # an agent that stayed so long was a success
 HOPELESS_S = 60.0  # how long a caller waits where no worker is at all
-RELEASE_AGAIN_S = 0.5  # two agents in a room are heard by the caller
+STRANGER_S = 2.0  # an agent is in its room before its worker has told of it
+RELEASE_AGAIN_S = 1.0  # two agents in a room are heard by the caller
 REPEAT_S = 3.0  # before anything else that had no effect is said again
 TALKED_TURNS = 3  # of two agents the one that has been talking stays
 MAX_ROOMS = 2_000
@@ -36,6 +37,7 @@ class _Room:
     served_s: float | None = None
     agentless_s: float | None = None
     hopeless_s: float | None = None
+    strangers: dict[str, float] = field(default_factory=dict)  # agents of unknown workers -> first seen
     said_s: dict[str, float] = field(default_factory=dict)  # to whom something was said -> when
 
 
@@ -109,13 +111,16 @@ class Watcher:
         """Of several agents in a room one stays; every watcher picks the same."""
         actions: list[Action] = []
         for agent in sorted(present, key=self._rank)[1:]:
+            job = self.roll.job(agent.job_id)
+            if job is None and now - room.strangers.setdefault(agent.identity, now) < STRANGER_S:
+                continue
+            repeated = agent.identity in room.said_s
             if not self._says(room, agent.identity, now, again_s=RELEASE_AGAIN_S):
                 continue
-            job = self.roll.job(agent.job_id)
-            if job is None:
-                actions.append(RemoveAgent(look.room, agent.identity, ghost=False))
+            if job is not None:
+                actions.append(TellWorker(job.url, look.room, job.job_id, "release", repeated))
             else:
-                actions.append(TellWorker(job.url, look.room, job.job_id, "release"))
+                actions += [Withdraw(look.room, d.dispatch_id) for d in look.dispatches if agent.job_id in d.job_ids]
         return actions
 
     def _rank(self, agent: AgentSight) -> tuple[bool, bool, int, str]:

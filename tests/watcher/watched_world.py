@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from worker.handover import Handover, Turn
-from worker.watch.actions import Action, Dispatch, Fail, RemoveAgent, TellWorker
+from worker.watch.actions import Action, Dispatch, Fail, RemoveAgent, TellWorker, Withdraw
 from worker.watch.sights import AgentSight, DispatchSight, JobSight, RoomSight, WorkerSight
 from worker.watcher import Watcher
 
@@ -321,6 +321,8 @@ class Patrolman:
         match action:
             case RemoveAgent(_, identity):
                 self.world.remove(room, identity)
+            case Withdraw(_, dispatch_id):
+                self.world.delete_dispatch(room, dispatch_id)
             case TellWorker(url, _, job_id, what):
                 self._tell(url, job_id, what)
             case Fail():

@@ -56,7 +56,7 @@ class HttpMetrics:
 
         self.redispatches = counter("voice_redispatches", "Agents sent for by the watcher, by why.", "cause")
         self.ghosts = counter("voice_ghosts_removed", "Dead agents removed from rooms.")
-        self.duplicates = counter("voice_duplicate_agents_removed", "Second agents removed from rooms.")
+        self.duplicates = counter("voice_duplicate_agents_removed", "Agents that had to leave a room to another agent.")
         self.failed_calls = counter("voice_calls_failed", "Calls ended because no agent could be had.", "code")
         self.webhooks = counter("voice_webhooks", "LiveKit's webhooks, by what became of them.", "result")
         self.agentless_rooms = gauge("voice_agentless_rooms", "Rooms with a caller and no agent.")

@@ -12,11 +12,18 @@ FailCode = Literal["no_agent", "no_workers"]
 
 @dataclass(frozen=True, slots=True)
 class RemoveAgent:
-    """Out of the room with an agent whose job is dead (a ghost), or whom no worker answers for."""
+    """Out of the room with an agent whose job is dead."""
 
     room: str
     identity: str
-    ghost: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """End a dispatch, and with it the agent that it brought: of a second agent whose worker we cannot ask."""
+
+    room: str
+    dispatch_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class TellWorker:
     room: str
     job_id: str
     action: Literal["release", "goodbye"]
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +55,4 @@ class Fail:
     code: FailCode
 
 
-Action = RemoveAgent | Dispatch | TellWorker | Fail
+Action = RemoveAgent | Withdraw | Dispatch | TellWorker | Fail

@@ -89,7 +89,7 @@ class LiveKitRooms:
         # Two watchers may have acted in the same moment: both let the oldest stand.
         rivals = sorted(await self._new_dispatches(action), key=lambda d: (d.state.created_at, d.id))
         for dispatch_id in (*(d.id for d in rivals[1:]), *action.replaces):
-            await self._delete(dispatch_id, action.room)
+            await self.withdraw(action.room, dispatch_id)
         return not rivals or rivals[0].id == ours.id
 
     async def remove(self, room: str, identity: str) -> None:
@@ -98,6 +98,13 @@ class LiveKitRooms:
             await self._ask(lambda lk: lk.room.remove_participant(who))
         except _NotThere:
             log.debug("an agent had left already")
+
+    async def withdraw(self, room: str, dispatch_id: str) -> None:
+        """End a dispatch; LiveKit has its job end in good order, or removes the agent."""
+        try:
+            await self._ask(lambda lk: lk.agent_dispatch.delete_dispatch(dispatch_id, room))
+        except _NotThere:
+            log.debug("a dispatch was deleted already")
 
     async def fail(self, room: str, code: FailCode) -> None:
         """The caller's last message, and the end of the room."""
@@ -126,12 +133,6 @@ class LiveKitRooms:
 
     async def _new_dispatches(self, action: Dispatch) -> list[AgentDispatch]:
         return [d for d in await self._dispatches(action.room) if d.id not in action.known]
-
-    async def _delete(self, dispatch_id: str, room: str) -> None:
-        try:
-            await self._ask(lambda lk: lk.agent_dispatch.delete_dispatch(dispatch_id, room))
-        except _NotThere:
-            log.debug("a dispatch was deleted already")
 
     async def _ask(self, question: Callable[[api.LiveKitAPI], Awaitable[T]]) -> T:
         assert self._api is not None, "open() comes first"

@@ -16,7 +16,7 @@ import aiohttp
 from worker.api.fleet_view import FleetView
 from worker.api.metrics import HttpMetrics
 from worker.settings import Settings, SettingsError
-from worker.watch.actions import Action, Dispatch, Fail, RemoveAgent, TellWorker
+from worker.watch.actions import Action, Dispatch, Fail, RemoveAgent, TellWorker, Withdraw
 from worker.watch.conversations import Conversations
 from worker.watch.lease import Lease
 from worker.watch.livekit_rooms import LiveKitFailed, LiveKitRooms
@@ -180,15 +180,21 @@ class Patrol:
 
     async def _do(self, action: Action) -> None:
         match action:
-            case RemoveAgent(room, identity, ghost):
+            case RemoveAgent(room, identity):
                 await self._rooms.remove(room, identity)
-                log.warning("a dead agent was removed from its room" if ghost else "a second agent was removed")
-                (self._metrics.ghosts if ghost else self._metrics.duplicates).inc()
+                log.warning("a dead agent was removed from its room")
+                self._metrics.ghosts.inc()
+            case Withdraw(room, dispatch_id):
+                await self._rooms.withdraw(room, dispatch_id)
+                log.warning("a second agent of an unknown worker was sent away")
+                self._metrics.duplicates.inc()
             case Dispatch():
                 await self._dispatch(action)
-            case TellWorker(url, room, job_id, what):
+            case TellWorker(url, room, job_id, what, repeated):
                 told = await self._fleet.release(url, room, what, job_id=job_id)
                 log.warning("a worker was asked for: %s (%s)", what, "done" if told else "no answer")
+                if what == "release" and not repeated:
+                    self._metrics.duplicates.inc()
             case Fail(room, code):
                 log.error("a call is given up: %s", code)
                 self._metrics.failed_calls.labels(code).inc()
