@@ -21,7 +21,7 @@ from tts_plugin.engine.onnx.head_graph import build_modulation, build_times, bui
 
 CASES = find_cases("float32")
 SDE = next(case for case in CASES if case.schedule.needs_noise)
-ROUNDED = {"int8": 0.02, "int4": 0.2}  # of the latents, relative, teacher-forced: 0.0085 and 0.098 are measured
+ROUNDED = 0.02  # of the latents, relative, teacher-forced: 0.0085 is measured; the head's fewest bits are 8
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.path.stem)
 each_precision = pytest.mark.parametrize("precision", PRECISIONS)
 
@@ -64,7 +64,7 @@ def test_golden_sampler_on_onnx(case: Case) -> None:
 def test_golden_sampler_of_few_bits(case: Case, precision: Precision) -> None:
     recorded = case.recorded["latents"].numpy()
     off = sampler(case, precision).sample(*inputs_of(case)) - recorded
-    assert 0 < np.linalg.norm(off) / np.linalg.norm(recorded) <= ROUNDED[precision]
+    assert 0 < np.linalg.norm(off) / np.linalg.norm(recorded) <= ROUNDED
 
 
 @each_precision

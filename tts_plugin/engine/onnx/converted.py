@@ -22,7 +22,7 @@ from tts_plugin.weights import TensorEntry
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # to be raised when a graph or its weights change
+VERSION = 3  # to be raised when a graph or its weights change
 _LOOK_BYTES = 4096  # of every tensor
 _ABANDONED_S = 3600.0
 
