@@ -51,9 +51,7 @@ def build_session(
         },
         conn_options=SessionConnectOptions(
             stt_conn_options=APIConnectOptions(max_retry=1, retry_interval=0.1, timeout=10.0),  # then hearing.py
-            tts_conn_options=APIConnectOptions(
-                max_retry=1, retry_interval=0.1, timeout=10.0
-            ),  # after all engines
+            tts_conn_options=APIConnectOptions(max_retry=1, retry_interval=0.1, timeout=10.0),  # after all engines
             max_unrecoverable_errors=NEVER,
         ),
         use_tts_aligned_transcript=True,

@@ -55,7 +55,7 @@ def main() -> None:
     listener = server.bind("127.0.0.1", 0)
     listener.listen(512)
     print(listener.getsockname()[1], flush=True)
-    server.serve(server.create_app(backend), listener, backend)
+    server.serve(server.create_app(backend), listener)
 
 
 if __name__ == "__main__":

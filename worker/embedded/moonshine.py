@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 
 SAMPLE_RATE_HZ = 16_000
 MIN_SAMPLES = 1_600  # the encoder's convolutions need 0.1 s to give a frame or two
