@@ -56,3 +56,11 @@ def test_a_minus_full_scale_sample_is_audible() -> None:
     hearing = Hearing(RATE_HZ)
     hearing.add(1.0, np.full(240, -32768, np.int16).tobytes())
     assert hearing.last_audible() == 1.0
+
+
+def test_the_longest_silence_counts_the_ends_of_the_time_and_frames_that_never_came() -> None:
+    hearing = heard("##--#----#")
+    assert hearing.longest_silence(0.0, 0.10) == pytest.approx(0.05)
+    hearing.add(0.9, LOUD)
+    assert hearing.longest_silence(0.0, 0.9) == pytest.approx(0.8, abs=0.011)
+    assert hearing.longest_silence(0.85, 2.0) == pytest.approx(1.1)

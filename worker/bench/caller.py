@@ -228,16 +228,20 @@ class Caller:
         segment = self.segments.setdefault(name, Segment(identity))
         segment.final = attributes.get("lk.transcription_final") == "true"
         text = ""  # a new stream of a segment replaces what an earlier one said
-        async for piece in reader:
-            text += piece
-            segment.text = text
+        with suppress(rtc.StreamError):  # the agent died in mid sentence: what came of it stands
+            async for piece in reader:
+                text += piece
+                segment.text = text
         segment.final = segment.final or (reader.info.attributes or {}).get("lk.transcription_final") == "true"
 
     def _on_turn(self, reader: rtc.TextStreamReader, _identity: str) -> None:
         self._start(self._read_turn(reader), "turn")
 
     async def _read_turn(self, reader: rtc.TextStreamReader) -> None:
-        told = json.loads(await reader.read_all())
+        try:
+            told = json.loads(await reader.read_all())
+        except rtc.StreamError:  # the agent died in the middle of it
+            return
         self.turns.append(
             Turn(told["turn"], told["interrupted"], told.get("seconds", {}), told.get("stamps", {}), time.monotonic())
         )

@@ -72,6 +72,14 @@ class Hearing:
                 last = frame.at_s
         return None
 
+    def longest_silence(self, from_s: float, until_s: float) -> float:
+        """Seconds; also from `from_s` to the first sound, and where no frame came at all."""
+        longest, last = 0.0, from_s
+        for frame in self._between(from_s, until_s):
+            if frame.audible:
+                longest, last = max(longest, frame.at_s - last), frame.at_s
+        return max(longest, until_s - last)
+
     def samples(self, from_s: float, until_s: float = float("inf")) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         """[T] float32 in −1…1: what came between the two times."""
         pcm = b"".join(f.pcm for f in self._between(from_s, until_s))
