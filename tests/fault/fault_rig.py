@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from worker.bench.caller import Caller, calling
-from worker.bench.cluster import Cluster
+from worker.bench.cluster import Cluster, Program
 from worker.bench.fault_proxy import FaultProxy
 from worker.bench.scripted_llm import Reply, ScriptedLlm
 
@@ -125,3 +125,8 @@ async def answers(rig: Rig, caller: Caller, words: str = "The gate is open now."
 
 def agents(caller: Caller) -> list[str]:
     return [p.identity for p in caller._room.remote_participants.values() if p.identity.startswith("agent-")]
+
+
+def breaker(worker: Program) -> float:
+    """The state of the language model's circuit breaker: 0 closed, 1 half-open, 2 open."""
+    return worker.metric('voice_breaker_state{dependency="local"}')

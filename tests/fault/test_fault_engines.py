@@ -43,6 +43,8 @@ async def test_a_sentence_is_finished_by_another_engine(
 
     async def attempt() -> float:
         async with rig.call() as caller:
+            worker = rig.cluster.worker_of(caller.invitation.room)
+            swaps = worker.metric("voice_speech_swaps_total")
             heard_s = await speaking(rig, caller, reply, into_s=into_s)
             for engine in lost:
                 engine.send_to_all(number)
@@ -51,6 +53,7 @@ async def test_a_sentence_is_finished_by_another_engine(
             silence_s = caller.hearing.longest_silence(heard_s, last_s)
             sound = caller.hearing.samples(heard_s - 0.3, time.monotonic())
             judge(ear.hear(sound, SAMPLE_RATE_HZ))
+            assert worker.metric("voice_speech_swaps_total") > swaps, "the engine had said it all"
             assert await answers(rig, caller) < 3.0  # the lost engine is not asked again and again
             return silence_s
 
