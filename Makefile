@@ -3,9 +3,9 @@
 .DEFAULT_GOAL := help
 PYTHON ?=
 
-.PHONY: call test unit lint setup vibevoice vibevoice-cpu doctor lock clean help
+.PHONY: call test test-fault test-soak unit lint setup vibevoice vibevoice-cpu doctor lock clean help
 
-call test unit lint setup vibevoice vibevoice-cpu doctor clean:
+call test test-fault test-soak unit lint setup vibevoice vibevoice-cpu doctor clean:
 	@$(find_python); exec "$$python" -m worker.setup $@
 
 lock:
@@ -13,7 +13,9 @@ lock:
 
 help:
 	@echo 'make call      set up what is missing and start a whole voice agent; Ctrl-C ends it'
-	@echo 'make test      set up what is missing and run everything: lint, types, unit, system, browser'
+	@echo 'make test      set up what is missing and run everything: lint, types, unit, system, faults, browser'
+	@echo 'make test-fault  every row of the fault suite: what is killed, frozen or starved, and what the caller hears'
+	@echo 'make test-soak   a call of 300 turns, a fifth of them broken off: nothing may grow'
 	@echo 'make unit      only the tests that start no servers'
 	@echo 'make lint      only lint, format, types and import rules'
 	@echo 'make setup     only set up'

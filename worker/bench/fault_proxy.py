@@ -45,6 +45,7 @@ class FaultProxy:
     port: int = 0
     fault: Fault = NONE
     asked: int = 0  # pieces of requests
+    struck: int = 0  # times that a fault did something
     _open: set[_Link] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop | None = None
 
@@ -102,6 +103,8 @@ class _Link:
         while data := await reader.read(CHUNK):
             self._proxy.asked += 1
             self.fault, self._sent = self._proxy.fault, 0
+            if self.fault.kind != "none" and self.fault.after == 0:
+                self._proxy.struck += 1
             if self.fault.answers_itself:
                 await self._answer_itself()
                 continue
@@ -127,6 +130,7 @@ class _Link:
 
     async def _fail(self, data: bytes) -> bytes:
         """The fault's next step; what of `data` is still to be sent."""
+        self._proxy.struck += 1
         if self.fault.kind == "stall":
             self._changed.clear()
             await self._changed.wait()

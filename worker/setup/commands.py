@@ -14,7 +14,10 @@ from worker.setup.places import ROOT, TOOLS, VENV, VENV_PYTHON
 from worker.setup.problem import Problem, from_os_error
 from worker.setup.steps import Steps
 
-USAGE = "usage: python -m worker.setup call|test|unit|lint|setup|vibevoice|vibevoice-cpu|doctor|lock [--upgrade]|clean"
+USAGE = (
+    "usage: python -m worker.setup call|test|test-fault|test-soak|unit|lint|setup|vibevoice|vibevoice-cpu|doctor|"
+    "lock [--upgrade]|clean"
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -52,6 +55,12 @@ def _run(arguments: list[str]) -> int:
         case ["unit"]:
             set_up("test")
             return stages.run_all((stages.UNIT,))
+        case ["test-fault"]:
+            set_up("test")
+            return stages.run_all((stages.ALL_FAULTS,))
+        case ["test-soak"]:
+            set_up("test")
+            return stages.run_all((stages.SOAK,))
         case ["lint"]:
             with _alone():
                 environment.ensure("test", print)

@@ -36,19 +36,22 @@ class Outcome:
         return self.code == 0
 
 
-def pytest(name: str, marks: str) -> Stage:
-    return Stage(name, ("pytest", "-m", marks, f"--junitxml={RESULTS / name}.xml"), counts=True)
+def pytest(name: str, marks: str, *more: str) -> Stage:
+    return Stage(name, ("pytest", "-m", marks, f"--junitxml={RESULTS / name}.xml", *more), counts=True)
 
 
 LINT = Stage("lint", ("ruff", "check", "--quiet"))
 FORMAT = Stage("format", ("ruff", "format", "--check", "--quiet"))
 TYPES = Stage("types", ("mypy",))
 IMPORTS = Stage("import rules", ("lint-imports",))
-UNIT = pytest("unit", "not system and not browser")
-SYSTEM = pytest("system", "system and not browser")
+UNIT = pytest("unit", "not system and not browser and not fault")
+SYSTEM = pytest("system", "system and not browser and not fault")
 BROWSER = pytest("browser", "browser")
+FAULT = pytest("fault", "fault and not long and not soak", "-s", "tests/fault")
+ALL_FAULTS = pytest("fault", "fault and not soak", "-s", "tests/fault")
+SOAK = pytest("soak", "soak", "-s", "tests/fault")
 STATIC = (LINT, FORMAT, TYPES, IMPORTS)
-ALL = (*STATIC, UNIT, SYSTEM, BROWSER)
+ALL = (*STATIC, UNIT, SYSTEM, FAULT, BROWSER)
 
 
 def run_all(stages: tuple[Stage, ...]) -> int:
