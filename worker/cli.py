@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 bench = typer.Typer(name="bench", help="Measure this installation, from the caller's side.", no_args_is_help=True)
 app.add_typer(bench)
+keys = typer.Typer(name="keys", help="API keys of the HTTP service: hashes in API_KEYS_FILE.", no_args_is_help=True)
+app.add_typer(keys)
 
 
 def main() -> None:
@@ -166,6 +168,30 @@ def doctor() -> None:
     from worker.doctor import run
 
     raise SystemExit(run(_settings("doctor")))
+
+
+@keys.command("add")
+def keys_add(name: Annotated[str, typer.Argument(help="Whose key it is.")]) -> None:
+    """Make a key and show it: on standard output, this once."""
+    from worker.keys_command import add
+
+    raise SystemExit(add(_settings("keys"), name))
+
+
+@keys.command("list")
+def keys_list() -> None:
+    """Every key: id, when it was made, name. Never the key itself."""
+    from worker.keys_command import show
+
+    raise SystemExit(show(_settings("keys")))
+
+
+@keys.command("revoke")
+def keys_revoke(which: Annotated[str, typer.Argument(help="Its id or name.")]) -> None:
+    """Take a key away; a running service no longer takes it within a second."""
+    from worker.keys_command import revoke
+
+    raise SystemExit(revoke(_settings("keys"), which))
 
 
 @bench.command("call")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from tts_plugin.engine.config import BackendName, EngineConfig, SolverChoice
+from worker.settings_http import HttpSettings, SettingsError
 
 LlmProvider = Literal["anthropic", "openai", "local", "embedded"]
 LlmChoice = Literal["auto", "anthropic", "openai", "local", "embedded"]
@@ -25,14 +26,11 @@ DEFAULT_LLM_MODELS: dict[LlmProvider, str] = {
     "local": "default",
     "embedded": "smollm2-135m-instruct",
 }
+__all__ = ["Settings", "SettingsError"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class SettingsError(ValueError):
-    """One line a person can act on."""
-
-
-class Settings(BaseSettings):
+class Settings(HttpSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     # Voice
@@ -193,8 +191,6 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         Path("~/.cache/tts-ops"), description="Folder for pre-rendered phrases; without it they are kept in memory."
     )
-    # HTTP
-    synthesize_max_chars: int = Field(20_000, ge=1, le=1_000_000, description="Longest text of one /synthesize.")
     # Logs
     log_level: LogLevel = Field("INFO", description="Logging verbosity.")
     log_format: Literal["text", "json"] = Field("text", description="How log lines look.")

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from worker.settings import Settings
+from worker.settings_http import HttpSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 _HIDDEN = {"fleet_socket"}  # set by the worker for its own jobs
@@ -42,7 +43,9 @@ def env_example() -> str:
 
 
 def _fields() -> list[tuple[str, FieldInfo]]:
-    return [(name, field) for name, field in Settings.model_fields.items() if name not in _HIDDEN]
+    """Those of the HTTP service last."""
+    fields = [(name, field) for name, field in Settings.model_fields.items() if name not in _HIDDEN]
+    return sorted(fields, key=lambda item: item[0] in HttpSettings.model_fields)
 
 
 def _default(field: FieldInfo) -> str:
