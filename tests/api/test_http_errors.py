@@ -33,7 +33,7 @@ NASTY = {
     "a voice with NUL": b'{"text":"a","voice_id":"a\\u0000"}',
     "a voice in full-width dots": b'{"text":"a","voice_id":"\\uff0e\\uff0e"}',
     "a voice with a line break at its end": b'{"text":"a","voice_id":"default\\n"}',
-    "a format that is not there": b'{"text":"a","output_format":"mp3"}',
+    "a format that is not there": b'{"text":"a","output_format":"mp4"}',
     "a huge flag": b'{"text":"a","stream":99999999999999999999}',
 }
 
@@ -61,10 +61,19 @@ async def invalid(service: Service, path: str, body: dict[str, Any]) -> list[dic
 
 async def test_each_wrong_field_is_named_with_what_is_allowed(start: Start) -> None:
     service = await start()
-    assert await invalid(service, "/synthesize", {"output_format": "mp3", "speed": 2}) == [
+    assert await invalid(service, "/synthesize", {"output_format": "mp4", "tempo": 2}) == [
+        {
+            "field": "output_format",
+            "given": "mp4",
+            "allowed": "'wav', 'pcm', 'mp3', 'opus', 'flac', 'aac' or 'mulaw'",
+        },
         {"field": "text", "given": "an object", "allowed": "must be given"},
-        {"field": "output_format", "given": "mp3", "allowed": "'wav' or 'pcm'"},
-        {"field": "speed", "given": 2, "allowed": "no such field; there are: output_format, stream, text, voice_id"},
+        {
+            "field": "tempo",
+            "given": 2,
+            "allowed": "no such field; there are: language, output_format, sample_rate, seed, speed, stream, text, "
+            "timestamps, voice_id",
+        },
     ]
 
 
@@ -86,7 +95,10 @@ async def test_unknown_ways_are_answered_in_the_same_shape(start: Start, method:
     service = await start()
     async with service.client.request(method, path) as response:
         assert response.status == status
-        assert (await response.json()).keys() == {"code", "message"}
+        assert response.content_type == "application/problem+json"
+        problem = await response.json()
+        assert problem.keys() == {"type", "title", "status", "detail", "code", "message"}
+        assert problem["status"] == status
 
 
 @pytest.mark.parametrize(

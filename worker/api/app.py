@@ -17,6 +17,7 @@ from tts_plugin.client import EngineClient
 from worker.api import chat, errors, health, join_token, pages, synthesize, webhooks
 from worker.api.body import BodyLimit
 from worker.api.fleet_view import FleetView
+from worker.api.idempotency import Answers
 from worker.api.metrics import HttpMetrics, Measured
 from worker.api.security import LocalOnly, SecurityHeaders, require_loopback
 from worker.loop_watch import LoopLag
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     fleet = FleetView(settings.worker_addresses, key=key.get_secret_value() if key else None)
     patrol = Patrol(settings, fleet, metrics) if settings.watch_rooms else None
     model = build_llm(settings)
+    answers = Answers()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,12 +61,13 @@ def create_app(settings: Settings) -> FastAPI:
             await lag.aclose()
             await engine.aclose()
             await model.aclose()
+            answers.close()
 
     app = FastAPI(title="tts-ops", version=tts_plugin.__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.include_router(join_token.routes(settings, fleet, metrics))
     app.include_router(chat.routes(settings, engine, model))
-    app.include_router(synthesize.routes(settings, engine))
+    app.include_router(synthesize.routes(settings, engine, answers))
     app.include_router(health.routes(settings, fleet, metrics))
     app.include_router(webhooks.routes(settings, patrol.hint if patrol else lambda _: None, metrics))
     app.include_router(pages.routes())  # last: it takes every path that is left

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
+from dataclasses import dataclass
 from typing import IO
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from tts_plugin.protocol import Audio, Word
 from worker.api.disconnect import while_connected
-from worker.api.encode import OutputFormat, header, media_type
 from worker.api.errors import ApiError, ClientGone
-from worker.api.speech import Speech
+from worker.api.formats.encoder import Stream, encode_into
+from worker.api.formats.output import Output
+from worker.api.speech import Spoken
 
 WRITE_TIMEOUT_S = 60.0  # a client that takes nothing for so long is cut off
 IN_MEMORY_BYTES = 2 * 1024 * 1024
@@ -26,28 +29,67 @@ _READ_BYTES = 64 * 1024
 logger = logging.getLogger(__name__)
 
 
-async def answer(speech: Speech, output_format: OutputFormat, receive: Receive, *, stream: bool) -> Response:
+async def answer(speech: Spoken, output: Output, receive: Receive, *, stream: bool) -> Response:
     """The answer to whoever reads `receive`. Raises ApiError before the first sound, ClientGone when it hung up."""
+    if not stream:
+        return KeptAnswer(await keep(speech, output, receive))
+    await begin(speech, receive)
+    return StreamedSpeech(speech, output)
+
+
+async def begin(speech: Spoken, receive: Receive) -> None:
+    """Waits for the first sound."""
     try:
         await while_connected(receive, speech.start())
-        if stream:
-            return StreamedSpeech(speech, output_format)
-        return await _whole(speech, output_format, receive)
     except BaseException:
         speech.cancel()
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A whole file. `sound` can be sought; whoever has it closes it. `words`: when each one sounds."""
+
+    sound: IO[bytes]
+    media_type: str
+    size: int
+    words: tuple[Word, ...] = ()
+
+
+async def keep(speech: Spoken, output: Output, receive: Receive) -> Kept:
+    """Waits for the whole speech. Raises ApiError, and ClientGone."""
+    sound = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - whoever gets it closes it
+    try:
+        return await while_connected(receive, _write(speech, output, sound))
+    except BaseException:
+        sound.close()
+        raise
+    finally:
+        speech.cancel()
+
+
+async def _write(speech: Spoken, output: Output, sound: IO[bytes]) -> Kept:
+    await speech.start()
+    encoder = encode_into(sound, output, speech.sample_rate_hz)
+    words: list[Word] = []
+    async for item in speech.sounds():
+        if isinstance(item, Audio):
+            encoder.feed(item.pcm)
+        else:
+            words += item.words
+    encoder.finish()
+    return Kept(sound, output.media_type(speech.sample_rate_hz), sound.seek(0, 2), tuple(words))
+
+
 class _AudioResponse(Response):
     """Sends `_send_all`, ends early when the client goes or something fails."""
 
-    def __init__(self, output_format: OutputFormat, sample_rate_hz: int, pcm_bytes: int | None) -> None:
-        super().__init__(headers=_HEADERS, media_type=media_type(output_format, sample_rate_hz))
-        self._head = header(output_format, sample_rate_hz, pcm_bytes)
-        if pcm_bytes is None:
+    def __init__(self, media_type: str, size: int | None) -> None:
+        super().__init__(headers=_HEADERS, media_type=media_type)
+        if size is None:
             del self.headers["content-length"]
         else:
-            self.headers["content-length"] = str(len(self._head) + pcm_bytes)
+            self.headers["content-length"] = str(size)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -71,59 +113,48 @@ class _AudioResponse(Response):
 class StreamedSpeech(_AudioResponse):
     """Sends each piece as it is spoken; a slow client slows the engine down, by the protocol's credit."""
 
-    def __init__(self, speech: Speech, output_format: OutputFormat) -> None:
-        super().__init__(output_format, speech.sample_rate_hz, None)
+    def __init__(self, speech: Spoken, output: Output) -> None:
+        super().__init__(output.media_type(speech.sample_rate_hz), None)
         self._speech = speech
+        self._encoded = Stream(output, speech.sample_rate_hz)
 
     async def _send_all(self, send: Send) -> None:
-        head = self._head
-        async for pcm in self._speech.pcm():
-            await _send_body(send, head + pcm, more=True)
-            head = b""
-        await _send_body(send, head, more=False)
+        async for item in self._speech.sounds():
+            if isinstance(item, Audio) and (body := self._encoded.feed(item.pcm)):
+                await send_body(send, body, more=True)
+        await send_body(send, self._encoded.finish(), more=False)
 
     def _release(self) -> None:
         self._speech.cancel()
 
 
-class WholeSpeech(_AudioResponse):
-    """Sends what was kept."""
+class KeptAnswer(_AudioResponse):
+    """Sends what was kept, and closes it."""
 
-    def __init__(self, kept: IO[bytes], sample_rate_hz: int, output_format: OutputFormat) -> None:
-        super().__init__(output_format, sample_rate_hz, kept.tell())
-        self._kept = kept
+    def __init__(self, kept: Kept) -> None:
+        super().__init__(kept.media_type, kept.size)
+        self._sound = kept.sound
 
     async def _send_all(self, send: Send) -> None:
-        self._kept.seek(0)
-        body = self._head + self._kept.read(_READ_BYTES)
-        while body:
-            await _send_body(send, body, more=True)
-            body = self._kept.read(_READ_BYTES)
-        await _send_body(send, b"", more=False)
+        at = 0
+        while body := self._read(at):
+            await send_body(send, body, more=True)
+            at += len(body)
+        await send_body(send, b"", more=False)
+
+    def _read(self, at: int) -> bytes:
+        """In one step: others may read the same file."""
+        self._sound.seek(at)
+        return self._sound.read(_READ_BYTES)
 
     def _release(self) -> None:
-        self._kept.close()
+        self._sound.close()
 
 
 _HEADERS = {"X-AI-Generated": "true", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-async def _whole(speech: Speech, output_format: OutputFormat, receive: Receive) -> Response:
-    kept = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - the response closes it
-    try:
-        await while_connected(receive, _keep(speech, kept))
-    except BaseException:
-        kept.close()
-        raise
-    return WholeSpeech(kept, speech.sample_rate_hz, output_format)
-
-
-async def _keep(speech: Speech, kept: IO[bytes]) -> None:
-    async for pcm in speech.pcm():
-        kept.write(pcm)
-
-
-async def _send_body(send: Send, body: bytes, *, more: bool) -> None:
+async def send_body(send: Send, body: bytes, *, more: bool) -> None:
     try:
         async with asyncio.timeout(WRITE_TIMEOUT_S):
             await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tts_plugin.client import EngineClient
 from worker import agent_file
 from worker.api import audio
-from worker.api.encode import OutputFormat
 from worker.api.errors import ApiError
+from worker.api.formats.output import Output, OutputFormat
 from worker.api.speech import Speech
 from worker.api.synthesize import SpokenText, VoiceId
 from worker.settings import Settings
@@ -47,7 +47,7 @@ def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any]) -> API
         voice = body.voice_id or agent.voice or settings.tts_voice
         speech = await Speech.open(engine, voice, "interactive")
         speech.feed_by(lambda: _think_aloud(deltas(model, context, first_s=settings.llm_timeout_s), speech))
-        return await audio.answer(speech, body.output_format, request.receive, stream=body.stream)
+        return await audio.answer(speech, Output(body.output_format), request.receive, stream=body.stream)
 
     return router
 

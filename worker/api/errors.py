@@ -1,10 +1,11 @@
-"""What the service answers when it does not do what was asked: one JSON shape, always with a code."""
+"""What the service answers when it does not do what was asked: one JSON shape (RFC 9457), always with a code."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple, get_args
 
 from fastapi import FastAPI, Request, Response
@@ -24,7 +25,7 @@ class Wrong(NamedTuple):
 
 
 class ApiError(Exception):
-    """Becomes the answer {"code", "message", …}; `retry_after_s` also becomes the Retry-After header."""
+    """Becomes the answer of `problem`; `retry_after_s` also becomes the Retry-After header."""
 
     def __init__(
         self, status: int, code: str, message: str, *, retry_after_s: float | None = None, wrong: Iterable[Wrong] = ()
@@ -46,16 +47,36 @@ def invalid(*wrong: Wrong) -> ApiError:
     return ApiError(422, "invalid", "; ".join(f"{w.field}: {w.allowed}" for w in wrong), wrong=wrong)
 
 
-def answer(error: ApiError) -> Response:
-    body: dict[str, Any] = {"code": error.code, "message": error.message}
-    headers = {}
+def problem(error: ApiError) -> dict[str, Any]:
+    """RFC 9457, with `code`, `message` (the same as `detail`), and what was given and is allowed."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": _title(error.status),
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "message": error.message,
+    }
     if error.retry_after_s is not None:
         body["retry_after_s"] = error.retry_after_s
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.wrong:
         body["errors"] = [{"field": w.field, "given": _shown(w.given), "allowed": w.allowed} for w in error.wrong]
+    return body
+
+
+def answer(error: ApiError) -> Response:
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     # ASCII: what was given may hold half a surrogate pair, which has no UTF-8.
-    return Response(json.dumps(body), error.status, headers, media_type="application/json")
+    return Response(json.dumps(problem(error)), error.status, headers, media_type="application/problem+json")
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 def install(app: FastAPI) -> None:
@@ -114,6 +135,12 @@ def _allowed(request: Request, error: Mapping[str, Any]) -> str:
             return f"no such field; there are: {', '.join(_fields(request))}"
         case "literal_error":
             return str(limits["expected"])
+        case "greater_than_equal":
+            return f"at least {limits['ge']}"
+        case "less_than_equal":
+            return f"at most {limits['le']}"
+        case "too_long":
+            return f"at most {limits['max_length']}"
         case "string_too_long":
             return f"at most {limits['max_length']} characters"
         case "string_too_short":

@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Self
+from typing import Protocol, Self
 
 from tts_plugin.client import EngineClient, EngineFailed, EngineUnreachable, Item, Utterance
-from tts_plugin.protocol import Audio, FailureCode, Started, UtteranceClass
+from tts_plugin.protocol import Audio, FailureCode, Started, UtteranceClass, Words
 from worker.api.errors import ApiError, Wrong, invalid
 
 SOUND_TIMEOUT_S = 30.0  # files wait while calls speak
+
+
+class Spoken(Protocol):
+    """What an answer is made of: `start` waits for the first sound, `sounds` gives it and all that follows."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    async def start(self) -> None: ...
+    def sounds(self) -> AsyncIterator[Audio | Words]: ...
+    def cancel(self) -> None: ...
 
 
 class Speech:
@@ -24,13 +35,20 @@ class Speech:
         self._utterance = utterance
         self._voice, self._language = voice, language
         self._feeding: asyncio.Task[None] | None = None
-        self._first = b""
+        self._first: list[Audio | Words] = []  # what came up to the first sound: a piece's words and the piece
         self._sample_rate_hz = 0
 
     @classmethod
-    async def open(cls, engine: EngineClient, voice: str, klass: UtteranceClass, language: str | None = None) -> Self:
+    async def open(
+        cls,
+        engine: EngineClient,
+        voice: str,
+        klass: UtteranceClass,
+        language: str | None = None,
+        seed: int | None = None,
+    ) -> Self:
         try:
-            utterance = await engine.say(voice=voice, klass=klass, pace="fast", language=language)
+            utterance = await engine.say(voice=voice, klass=klass, pace="fast", seed=seed, language=language)
             return cls(engine, utterance, voice, language)
         except EngineUnreachable as error:
             raise await as_api_error(error, engine, voice) from error
@@ -62,8 +80,9 @@ class Speech:
             while item := await self._next():
                 if isinstance(item, Started):
                     self._sample_rate_hz = item.sample_rate_hz
-                elif isinstance(item, Audio):
-                    self._first = item.pcm
+                    continue
+                self._first.append(item)
+                if isinstance(item, Audio):
                     break
             if not self._sample_rate_hz:
                 raise ApiError(502, "no_speech", "The voice engine ended without a word.")
@@ -71,13 +90,14 @@ class Speech:
             self.cancel()
             raise
 
-    async def pcm(self) -> AsyncIterator[bytes]:
-        """Mono pcm_s16le, after `start`."""
-        if self._first:
-            yield self._first
+    async def sounds(self) -> AsyncIterator[Audio | Words]:
+        """Mono pcm_s16le and when each word sounds, after `start`."""
+        for first in self._first:
+            yield first
+        self._first.clear()
         while item := await self._next():
-            if isinstance(item, Audio):
-                yield item.pcm
+            if not isinstance(item, Started):
+                yield item
 
     async def _next(self) -> Item | None:
         try:

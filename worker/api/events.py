@@ -1,0 +1,88 @@
+"""Server-sent events as an answer: what is said, when, and the sound of it, side by side."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tts_plugin.protocol import Words
+from worker.api.audio import send_body
+from worker.api.disconnect import while_connected
+from worker.api.errors import ApiError, ClientGone, problem
+from worker.api.formats.encoder import Stream
+from worker.api.formats.output import Output
+from worker.api.speech import Spoken
+
+_HEADERS = {"X-AI-Generated": "true", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+logger = logging.getLogger(__name__)
+
+
+class Event(NamedTuple):
+    name: str
+    data: dict[str, Any]
+
+    def encoded(self) -> bytes:
+        # ASCII: a text may hold half a surrogate pair, which has no UTF-8.
+        return f"event: {self.name}\ndata: {json.dumps(self.data, separators=(',', ':'))}\n\n".encode()
+
+
+class EventAnswer(Response):
+    """Sends each event as it comes. A failure is the last event, `error`; `release` is called whatever happens."""
+
+    def __init__(self, events: AsyncIterator[Event], release: Callable[[], None]) -> None:
+        super().__init__(headers=_HEADERS, media_type="text/event-stream")
+        del self.headers["content-length"]
+        self._events, self._release = events, release
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await while_connected(receive, self._send_all(send))
+        except ClientGone:
+            return
+        except ApiError as error:
+            logger.warning("an answer was broken off: %s: %s", error.code, error.message)
+        finally:
+            self._release()
+
+    async def _send_all(self, send: Send) -> None:
+        try:
+            async for event in self._events:
+                await send_body(send, event.encoded(), more=True)
+        except ApiError as error:
+            await send_body(send, Event("error", problem(error)).encoded(), more=True)
+        await send_body(send, b"", more=False)
+
+
+async def spoken_events(speech: Spoken, output: Output) -> AsyncIterator[Event]:
+    """`words` before their `audio`; at last `done`. The audio's pieces, end to end, are one stream of the format."""
+    rate_hz = speech.sample_rate_hz
+    encoded, samples = Stream(output, rate_hz), 0
+    media_type = output.media_type(rate_hz)
+    yield Event("started", {"media_type": media_type, "sample_rate_hz": output.rate_hz(rate_hz)})
+    async for item in speech.sounds():
+        if isinstance(item, Words):
+            yield words_event(item)
+            continue
+        samples = item.offset + item.samples
+        if sound := encoded.feed(item.pcm):
+            yield _audio(sound)
+    if sound := encoded.finish():
+        yield _audio(sound)
+    yield Event("done", {"seconds": round(samples / rate_hz, 3)})
+
+
+def words_event(words: Words) -> Event:
+    return Event("words", {"words": [asdict(word) for word in words.words]})
+
+
+def _audio(sound: bytes) -> Event:
+    return Event("audio", {"audio": base64.b64encode(sound).decode()})
