@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import uvicorn
 from hibari import Hibari
+from models_server import serving
 
 from tts_plugin.engine.config import EngineConfig
-from tts_plugin.server import uvicorn_config
 from worker.embedded.moonshine import Moonshine
-from worker.embedded.server import Models, create_app, load
+from worker.embedded.server import Models, load
 
 RATE_HZ = 16_000
 VOICE_RATE_HZ = 24_000
@@ -39,25 +34,6 @@ def models() -> Iterator[Models]:
 def models_url(models: Models) -> Iterator[str]:
     with serving(models) as url:
         yield url
-
-
-@contextmanager
-def serving(models: Models, port: int = 0) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        server = uvicorn.Server(uvicorn_config(create_app(models)))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="models-server")
-        thread.start()
-        deadline = time.monotonic() + 10
-        while not server.started:
-            assert thread.is_alive()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(10)
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="session")

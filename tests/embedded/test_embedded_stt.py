@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from conftest import serving
 from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions, stt
+from models_server import serving
 
 from worker.embedded.moonshine import Moonshine
 from worker.embedded.recogniser import Recogniser
