@@ -200,8 +200,8 @@ async def _serve(
     try:
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", target_port)
         ways = [
-            asyncio.ensure_future(link.requests(reader, there_writer)),
-            asyncio.ensure_future(link.answers(there_reader)),
+            asyncio.create_task(link.requests(reader, there_writer), name="fault-proxy-up"),
+            asyncio.create_task(link.answers(there_reader), name="fault-proxy-down"),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
