@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -94,6 +95,7 @@ def settings_for_test(**values: Any) -> Settings:
         "models_url": NOWHERE,
         "worker_urls": (NOWHERE,),
         "livekit_url": "ws://127.0.0.1:9",
+        "api_keys_file": Path("no-such-folder/api-keys.json"),
     }
     return Settings(_env_file=None, **(base | values))
 

@@ -8,18 +8,24 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 import tts_plugin
 from tts_plugin.client import EngineClient
 from worker.api import chat, errors, health, join_token, pages, synthesize, webhooks
 from worker.api.body import BodyLimit
 from worker.api.fleet_view import FleetView
+from worker.api.gate import Gate, require_guarded
+from worker.api.guards import Deadline, guarded
 from worker.api.idempotency import Answers
+from worker.api.limits import Limited, Rate, by_address, by_asker
 from worker.api.metrics import HttpMetrics, Measured
-from worker.api.security import LocalOnly, SecurityHeaders, require_loopback
+from worker.api.oidc import Issuer
+from worker.api.security import SecurityHeaders
 from worker.loop_watch import LoopLag
 from worker.providers import build_llm
 from worker.settings import Settings, SettingsError
@@ -27,16 +33,29 @@ from worker.watch.patrol import Patrol
 
 BODY_BYTES = 64 * 1024
 TEXT_BODY_BYTES = 256 * 1024  # SYNTHESIZE_MAX_CHARS of any script
+TEXT_PATHS = ("/synthesize", "/chat", "/v1/audio/speech", "/v1/audio/transcriptions")
+ANSWER_S = 30.0  # until an answer begins
+LONG_ANSWER_S = 900.0  # a whole file of SYNTHESIZE_MAX_CHARS
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key"],
+    "expose_headers": ["Retry-After", "X-AI-Generated"],
+    "max_age": 600,
+}
 MAX_CONNECTIONS = 256
 KEEP_ALIVE_S = 30
+WS_BYTES = 64 * 1024  # one message
+WS_PING_S = 20.0
 SHUTDOWN_S = 1
 
 logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service. SettingsError when a key or secret that it needs is missing, or HOST is not this machine."""
-    require_loopback(settings.host)
+    """The service. SettingsError when a key or secret that it needs is missing, or HOST is not this machine and
+    nobody needs a key.
+    """
+    require_guarded(settings)
     metrics = HttpMetrics()
     lag = LoopLag(metrics.loop_lag.observe)
     engine = EngineClient(settings.engine_address)
@@ -71,13 +90,23 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.routes(settings, fleet, metrics))
     app.include_router(webhooks.routes(settings, patrol.hint if patrol else lambda _: None, metrics))
     app.include_router(pages.routes())  # last: it takes every path that is left
-    # The one added last stands first.
+    _protect(app, settings, metrics)
+    return app
+
+
+def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
+    """What every request passes before it comes to a route. The one added last stands first."""
     limits = {"/synthesize": TEXT_BODY_BYTES, "/chat": TEXT_BODY_BYTES, webhooks.PATH: webhooks.BODY_BYTES}
     app.add_middleware(BodyLimit, default=BODY_BYTES, limits=limits)
-    app.add_middleware(LocalOnly)
+    app.add_middleware(Deadline, seconds=ANSWER_S, longer=dict.fromkeys(TEXT_PATHS, LONG_ANSWER_S))
+    rate, at_once = Rate(settings), settings.requests_at_once
+    app.add_middleware(Limited, who=by_asker, rate=rate, at_once=at_once)
+    app.add_middleware(Gate, settings=settings, issuer=Issuer(settings) if settings.oidc_issuer else None)
+    app.add_middleware(Limited, who=by_address(settings), rate=rate, at_once=at_once)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(SecurityHeaders, livekit_url=settings.livekit_browser_url)
     app.add_middleware(Measured, metrics=metrics)
-    return app
 
 
 def server(settings: Settings, create: Callable[[Settings], FastAPI] = create_app) -> uvicorn.Server:
@@ -87,20 +116,24 @@ def server(settings: Settings, create: Callable[[Settings], FastAPI] = create_ap
             create(settings),
             log_config=None,
             access_log=False,
+            http=guarded(per_address=settings.connections_per_address, unlimited=settings.trusted_proxies),
             ws="none",
+            ws_max_size=WS_BYTES,
+            ws_ping_interval=WS_PING_S,
+            ws_ping_timeout=WS_PING_S,
             lifespan="on",
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=SHUTDOWN_S,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
         )
     )
 
 
 def run(settings: Settings, create: Callable[[Settings], FastAPI] = create_app) -> None:
     """Serve on HOST and HTTP_PORT until SIGTERM or SIGINT."""
-    require_loopback(settings.host)
     listener = listen(settings.host, settings.http_port)
     serving = server(settings, create)
     for number in (signal.SIGTERM, signal.SIGINT):

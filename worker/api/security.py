@@ -1,4 +1,4 @@
-"""Who may talk to the service while it has no keys, and what it tells browsers to forbid. Pure ASGI, no buffering."""
+"""What every answer tells browsers and programs: what to forbid, and that a voice is made. Pure ASGI, no buffering."""
 
 from __future__ import annotations
 
@@ -8,17 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from worker.api.errors import ApiError, answer
-from worker.settings import SettingsError
-
-
-def require_loopback(host: str) -> None:
-    """Without API keys anybody who reaches /token may call: so only this machine may reach it."""
-    if not is_loopback(host):
-        raise SettingsError(
-            f"HOST is {host!r}: the HTTP service has no API keys yet, so it listens on this machine only; "
-            "allowed: 127.0.0.1, ::1, localhost"
-        )
+SPOKEN = {"/synthesize", "/chat", "/v1/audio/speech"}  # answers that hold a voice that no person spoke
 
 
 def is_loopback(host: str) -> bool:
@@ -28,27 +18,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-class LocalOnly:
-    """Refuses names that merely resolve to this machine (DNS rebinding), and pages of other sites."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        await (answer(refusal) if refusal else self._app)(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> ApiError | None:
-        headers = scope["headers"]
-        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or not is_loopback(_hostname(f"//{hosts[0]}")):
-            return ApiError(403, "wrong_host", "The Host header must name this machine: 127.0.0.1, [::1] or localhost.")
-        origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
-        if any(not is_loopback(_hostname(origin)) for origin in origins):
-            return ApiError(403, "wrong_origin", "Only pages of this machine may ask: 127.0.0.1, [::1] or localhost.")
-        return None
 
 
 class SecurityHeaders:
@@ -67,7 +36,10 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self._headers)
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                if scope["path"] in SPOKEN and message["status"] < 300:
+                    headers["X-AI-Generated"] = "true"
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
@@ -84,7 +56,8 @@ def content_security_policy(livekit_url: str) -> str:
     )
 
 
-def _hostname(url: str) -> str:
+def hostname(url: str) -> str:
+    """Of a URL, or of "//" and a Host header; empty when there is none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

@@ -13,14 +13,15 @@ from worker.api import errors, webhooks
 from worker.api.body import BodyLimit
 from worker.api.errors import ApiError
 from worker.api.fleet_view import FleetView
+from worker.api.gate import Gate, require_guarded
 from worker.api.metrics import HttpMetrics, Measured
-from worker.api.security import LocalOnly
 from worker.settings import Settings
 from worker.watch.patrol import Patrol
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """SettingsError when LiveKit's secret is missing."""
+    """SettingsError when LiveKit's secret is missing, or HOST is not this machine and there is no API key."""
+    require_guarded(settings)
     metrics = HttpMetrics()
     key = settings.fleet_key
     fleet = FleetView(settings.worker_addresses, key=key.get_secret_value() if key else None)
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.add_middleware(BodyLimit, default=webhooks.BODY_BYTES, limits={})
-    app.add_middleware(LocalOnly)
+    app.add_middleware(Gate, settings=settings, issuer=None)
     app.add_middleware(Measured, metrics=metrics)
     return app
 
