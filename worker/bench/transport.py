@@ -125,16 +125,18 @@ class _Ear:
                 utterance.cancel()
 
     async def _hear(self, utterance: Utterance) -> None:
-        began, heard_s = 0.0, 0.0
+        dry_at_s = 0.0
         async for item in utterance:
             if not isinstance(item, Audio):
                 continue
             now = time.monotonic()
-            began = began or now
+            ran_dry = 0 < dry_at_s < now - LATE_S
             if self.counting:
                 self.lateness_s.append(now - read_stamp(item.pcm))
-                self.underruns += now > began + heard_s + LATE_S and heard_s > 0
-            heard_s += item.samples / 24_000
+                self.underruns += ran_dry
+            if ran_dry or not dry_at_s:
+                dry_at_s = now  # each wait moves what follows
+            dry_at_s += item.samples / 24_000
 
 
 @contextmanager
