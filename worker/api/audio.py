@@ -85,7 +85,7 @@ class _AudioResponse(Response):
     """Sends `_send_all`, ends early when the client goes or something fails."""
 
     def __init__(self, media_type: str, size: int | None) -> None:
-        super().__init__(headers=_HEADERS, media_type=media_type)
+        super().__init__(headers=HEADERS, media_type=media_type)
         if size is None:
             del self.headers["content-length"]
         else:
@@ -151,7 +151,7 @@ class KeptAnswer(_AudioResponse):
         self._sound.close()
 
 
-_HEADERS = {"X-AI-Generated": "true", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {"X-AI-Generated": "true", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def send_body(send: Send, body: bytes, *, more: bool) -> None:

@@ -2,94 +2,154 @@
 
 from __future__ import annotations
 
-import asyncio
+import base64
+import json
 import logging
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APIStatusError, APITimeoutError, llm
-from pydantic import BaseModel, ConfigDict, Field
+from livekit.agents import llm
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tts_plugin.client import EngineClient
 from worker import agent_file
 from worker.api import audio
+from worker.api.conversations import Conversations, Message
+from worker.api.disconnect import while_connected
 from worker.api.errors import ApiError
-from worker.api.formats.output import Output, OutputFormat
+from worker.api.events import EventAnswer
+from worker.api.side_by_side import SideBySide
 from worker.api.speech import Speech
-from worker.api.synthesize import SpokenText, VoiceId
+from worker.api.synthesize import ANSWERS, Sound, SpokenText
+from worker.api.thinking import deltas
 from worker.settings import Settings
 
-DELTA_TIMEOUT_S = 3.0
 MAX_CHARS = 2_000  # what a person says in one turn
+MAX_JSON_BYTES = 16 * 1024 * 1024  # of sound within one JSON answer
 
 logger = logging.getLogger(__name__)
 
 
-class ChatRequest(BaseModel):
+class Said(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    role: Literal["user", "assistant"]
+    content: Annotated[str, Field(min_length=1, max_length=16_000)]
+
+
+class ChatRequest(Sound):
     text: SpokenText = Field(max_length=MAX_CHARS)
-    voice_id: VoiceId | None = Field(None, description="A voice of GET /voices; left out: the agent's.")
-    output_format: OutputFormat = "wav"
-    stream: bool = Field(True, description="Send sound while the answer is still being written.")
+    system: str | None = Field(
+        None, min_length=1, max_length=8_000, description="Instructions for the model; left out: the agent's."
+    )
+    history: list[Said] | None = Field(None, max_length=40, description="What was said before, oldest first.")
+    conversation_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")] | None = Field(
+        None,
+        description="A name you choose, hard to guess: the last 20 turns are then remembered for 30 minutes.",
+    )
+    format: Literal["audio", "sse", "json"] = Field(
+        "audio", description="audio: the sound. sse: events with text, words and sound. json: all of it at the end."
+    )
+    stream: bool = Field(True, description="With format audio: send sound while the answer is still being written.")
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> ChatRequest:
+        if self.history is not None and self.conversation_id is not None:
+            raise ValueError("history or conversation_id, not both")
+        return self
 
 
 def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any]) -> APIRouter:
     router = APIRouter()
+    conversations = Conversations()
 
-    @router.post("/chat", response_class=Response)
+    @router.post("/chat", response_class=Response, responses=ANSWERS)
     async def chat(body: ChatRequest, request: Request) -> Response:
+        output = body.output()
         agent = _agent(settings)
-        context = llm.ChatContext.empty()
-        context.add_message(role="system", content=agent.instructions)
-        context.add_message(role="user", content=body.text)
+        context = _context(body.system or agent.instructions, _before(body, conversations), body.text)
+        answer = Answer(deltas(model, context, first_s=settings.llm_timeout_s), _remember(body, conversations))
         voice = body.voice_id or agent.voice or settings.tts_voice
-        speech = await Speech.open(engine, voice, "interactive")
-        speech.feed_by(lambda: _think_aloud(deltas(model, context, first_s=settings.llm_timeout_s), speech))
-        return await audio.answer(speech, Output(body.output_format), request.receive, stream=body.stream)
+        speech = await Speech.open(engine, voice, "interactive", language=body.language, seed=body.seed)
+        if body.format == "sse":
+            return await _events(SideBySide(speech, answer, output), request)
+        speech.feed_by(lambda: answer.spoken_by(speech))
+        if body.format == "json":
+            return _json(answer, await audio.keep(speech, output, request.receive), body)
+        return await audio.answer(speech, output, request.receive, stream=body.stream)
 
     return router
 
 
-async def deltas(
-    model: llm.LLM[Any], context: llm.ChatContext, *, first_s: float, next_s: float = DELTA_TIMEOUT_S
-) -> AsyncIterator[str]:
-    """The answer as it is written. ApiError 504 after `first_s` without a word, or `next_s` between two; 502 else."""
-    options = APIConnectOptions(max_retry=0, timeout=first_s)
-    timeout_s = first_s
-    said = False
+class Answer:
+    """What the model writes, and, when it has ended, all of it. Iterate it once."""
+
+    def __init__(self, written: AsyncIterator[str], remember: Callable[[str], None]) -> None:
+        self._written = written
+        self._remember = remember
+        self.text = ""
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        async for delta in self._written:
+            self.text += delta
+            yield delta
+        self._remember(self.text)
+
+    async def spoken_by(self, speech: Speech) -> None:
+        async for delta in self:
+            speech.feed(delta)
+
+
+async def _events(both: SideBySide, request: Request) -> Response:
+    """Begins with the model's first words, so that its refusal is still a clean error."""
     try:
-        async with model.chat(chat_ctx=context, conn_options=options) as stream:
-            while True:
-                async with asyncio.timeout(timeout_s):
-                    delta = await _next_words(stream)
-                if not delta:
-                    break
-                timeout_s = next_s
-                said = True
-                yield delta
-        if not said:
-            raise ApiError(502, "llm_empty", "The language model answered without a word.")
-    except (TimeoutError, APITimeoutError):
-        raise ApiError(504, "llm_timeout", f"The language model was silent for {timeout_s:g} s.") from None
-    except APIStatusError as error:
-        raise ApiError(502, "llm_refused", f"The language model's server answered {error.status_code}.") from error
-    except (APIConnectionError, APIError) as error:
-        raise ApiError(502, "llm_unreachable", "The language model's server does not answer.") from error
+        await while_connected(request.receive, both.start())
+    except BaseException:
+        both.cancel()
+        raise
+    return EventAnswer(both.events(), both.cancel)
 
 
-async def _think_aloud(answer: AsyncIterator[str], speech: Speech) -> None:
-    async for delta in answer:
-        speech.feed(delta)
+def _json(answer: Answer, kept: audio.Kept, body: ChatRequest) -> Response:
+    with kept.sound as sound:
+        if kept.size > MAX_JSON_BYTES:
+            raise ApiError(502, "too_much_sound", f"The sound has {kept.size} bytes; take another format, or audio.")
+        sound.seek(0)
+        encoded = base64.b64encode(sound.read()).decode()
+    content = {
+        "text": answer.text,
+        "audio": encoded,
+        "media_type": kept.media_type,
+        "words": [asdict(word) for word in kept.words],
+        "conversation_id": body.conversation_id,
+    }
+    # ASCII: the model's words may hold half a surrogate pair, which has no UTF-8.
+    return Response(json.dumps(content), headers=audio.HEADERS, media_type="application/json")
 
 
-async def _next_words(stream: llm.LLMStream) -> str:
-    """The next piece of text; empty at the end. Chunks without text are no sign of life for the caller."""
-    async for chunk in stream:
-        if chunk.delta is not None and chunk.delta.content:
-            return chunk.delta.content
-    return ""
+def _before(body: ChatRequest, conversations: Conversations) -> list[Message]:
+    if body.conversation_id is not None:
+        return conversations.said(body.conversation_id)
+    return [Message(said.role, said.content) for said in body.history or ()]
+
+
+def _remember(body: ChatRequest, conversations: Conversations) -> Callable[[str], None]:
+    def remember(answer: str) -> None:
+        if body.conversation_id is not None:
+            conversations.add(body.conversation_id, body.text, answer)
+
+    return remember
+
+
+def _context(system: str, before: list[Message], text: str) -> llm.ChatContext:
+    context = llm.ChatContext.empty()
+    context.add_message(role="system", content=system)
+    for message in before:
+        context.add_message(role=message.role, content=message.text)
+    context.add_message(role="user", content=text)
+    return context
 
 
 def _agent(settings: Settings) -> agent_file.AgentFile:

@@ -13,14 +13,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tts_plugin.protocol import Words
-from worker.api.audio import send_body
+from worker.api.audio import HEADERS, send_body
 from worker.api.disconnect import while_connected
 from worker.api.errors import ApiError, ClientGone, problem
 from worker.api.formats.encoder import Stream
 from worker.api.formats.output import Output
 from worker.api.speech import Spoken
-
-_HEADERS = {"X-AI-Generated": "true", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +36,7 @@ class EventAnswer(Response):
     """Sends each event as it comes. A failure is the last event, `error`; `release` is called whatever happens."""
 
     def __init__(self, events: AsyncIterator[Event], release: Callable[[], None]) -> None:
-        super().__init__(headers=_HEADERS, media_type="text/event-stream")
+        super().__init__(headers=HEADERS, media_type="text/event-stream")
         del self.headers["content-length"]
         self._events, self._release = events, release
 
