@@ -74,17 +74,51 @@ async def test_rooms_and_identities_never_repeat() -> None:
     assert len(identities) == 1000
 
 
-@pytest.mark.parametrize("field", ["room_name", "participant_identity", "room_config", "participant_metadata"])
-async def test_a_client_may_not_choose_what_the_service_chooses(
-    start: Start, start_fleet: StartFleet, field: str
-) -> None:
-    service = await ready(start, await start_fleet())
-    async with service.client.post("/token", json={field: "mine"}) as response:
+async def test_what_a_client_of_the_standard_asks_for_does_not_choose(start: Start, start_fleet: StartFleet) -> None:
+    service = await ready(start, await start_fleet(), agent_name="vera")
+    asked = {
+        "room_name": "mine",
+        "participant_identity": "admin",
+        "participant_name": "Ann",
+        "participant_metadata": "{}",
+        "participant_attributes": {"lk.agent.state": "speaking"},
+        "room_config": {
+            "name": "mine",
+            "max_participants": 50,
+            "metadata": "x",
+            "egress": {"room": {}},
+            "agents": [{"agent_name": "vera", "metadata": "x"}],
+        },
+    }
+    async with service.client.post("/token", json=asked) as response:
+        answer = await response.json()
+    assert response.status == 201
+    claims = jwt.decode(answer["participant_token"], SECRET, algorithms=["HS256"])
+    assert claims.keys() == {"iss", "sub", "name", "video", "roomConfig", "nbf", "exp"}
+    assert claims["sub"].startswith("caller-")
+    assert claims["video"]["room"] == answer["room_name"] != "mine"
+    assert claims["roomConfig"]["maxParticipants"] == 1
+    assert claims["roomConfig"]["agents"] == [{"agentName": "vera"}]
+    assert claims["roomConfig"].keys() == {"agents", "maxParticipants", "emptyTimeout", "departureTimeout"}
+
+
+@pytest.mark.parametrize(
+    "agent", [{"agent_name": "other"}, {"agentName": "other"}, "other", {"agent_name": ["vera"]}, {"agent_name": {}}]
+)
+async def test_an_agent_that_is_not_ours_is_refused(start: Start, start_fleet: StartFleet, agent: object) -> None:
+    service = await ready(start, await start_fleet(), agent_name="vera")
+    async with service.client.post("/token", json={"room_config": {"agents": [agent]}}) as response:
         answer = await response.json()
     assert response.status == 422
-    assert answer["errors"] == [
-        {"field": field, "given": "mine", "allowed": "no such field; there are: participant_name"}
-    ]
+    assert answer["errors"][0]["allowed"] == "vera"
+
+
+async def test_a_field_that_no_standard_has_is_named(start: Start, start_fleet: StartFleet) -> None:
+    service = await ready(start, await start_fleet())
+    async with service.client.post("/token", json={"room": "mine"}) as response:
+        answer = await response.json()
+    assert response.status == 422
+    assert answer["errors"][0]["field"] == "room"
 
 
 @pytest.mark.parametrize("name", ["a" * 65, "", " ", "a\u202eb", "a\x00b", "a\nb", "\ud800", "\u200b"])

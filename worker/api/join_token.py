@@ -6,7 +6,7 @@ import datetime
 import secrets
 import unicodedata
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from livekit.api import AccessToken, VideoGrants
@@ -14,7 +14,7 @@ from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.room import RoomConfiguration
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from worker.api.errors import ApiError
+from worker.api.errors import ApiError, Wrong, invalid
 from worker.api.fleet_view import FleetView, Refusal
 from worker.api.metrics import HttpMetrics
 from worker.settings import Settings, SettingsError
@@ -26,6 +26,9 @@ ROOM_BYTES = 16
 MIN_SECRET_BYTES = 32
 
 
+_IGNORED = "Taken and not looked at: the service chooses."
+
+
 def _plain(name: str) -> str:
     """Refuses control, format, private-use and surrogate characters, with which names are dressed up."""
     if not name.strip() or any(unicodedata.category(c)[0] == "C" for c in name):
@@ -34,11 +37,29 @@ def _plain(name: str) -> str:
 
 
 class TokenRequest(BaseModel):
-    """LiveKit's standard endpoint has more optional fields; a client may not choose those here, so they are refused."""
+    """The fields of LiveKit's standard endpoint, so that its TokenSource clients work unchanged.
+
+    Room, identity, metadata and attributes are the service's to choose: whatever is asked for there is not looked at.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     participant_name: Annotated[str, Field(max_length=64), AfterValidator(_plain)] | None = None
+    room_config: dict[str, Any] | None = Field(
+        None, description="Only agents[0].agent_name is looked at: it may be AGENT_NAME or empty."
+    )
+    room_name: Any = Field(None, description=_IGNORED)
+    participant_identity: Any = Field(None, description=_IGNORED)
+    participant_metadata: Any = Field(None, description=_IGNORED)
+    participant_attributes: Any = Field(None, description=_IGNORED)
+
+    @property
+    def agent_names(self) -> list[Any]:
+        """What is asked for; snake case and camel case, as protobuf's JSON has both."""
+        agents = (self.room_config or {}).get("agents")
+        asked = agents if isinstance(agents, list) else []
+        names = [a.get("agent_name", a.get("agentName")) if isinstance(a, dict) else a for a in asked]
+        return [name for name in names if name not in (None, "")]
 
 
 class TokenAnswer(BaseModel):
@@ -56,7 +77,10 @@ def routes(settings: Settings, fleet: FleetView, metrics: HttpMetrics) -> APIRou
 
     @router.post("/token", status_code=201)
     async def token(body: Annotated[TokenRequest | None, Body()] = None) -> TokenAnswer:
-        room = f"call-{secrets.token_hex(ROOM_BYTES)}"
+        for name in body.agent_names if body else ():
+            if name != settings.agent_name:
+                raise invalid(Wrong("room_config.agents.agent_name", name, settings.agent_name))
+        room = new_room()
         refusal = await fleet.reserve(room)
         metrics.join_tokens.labels(refusal or "given").inc()
         if refusal:
@@ -64,6 +88,11 @@ def routes(settings: Settings, fleet: FleetView, metrics: HttpMetrics) -> APIRou
         return mint(room, (body and body.participant_name) or "Caller")
 
     return router
+
+
+def new_room() -> str:
+    """A name that nobody guesses: 128 random bits."""
+    return f"call-{secrets.token_hex(ROOM_BYTES)}"
 
 
 def minter(settings: Settings) -> Callable[[str, str], TokenAnswer]:

@@ -125,10 +125,10 @@ async def _refuse(refusal: ApiError, scope: Scope, receive: Receive, send: Send)
 def _redis(settings: Settings) -> SlidingWindowCounterRateLimiter | None:
     if settings.redis_url is None:
         return None
+    url = settings.redis_url.get_secret_value()
+    scheme = "async+redis+" if url.startswith("unix:") else "async+"
     try:
-        storage = RedisStorage(
-            f"async+{settings.redis_url.get_secret_value()}", implementation="redispy", key_prefix="tts-ops:limits"
-        )
+        storage = RedisStorage(scheme + url, implementation="redispy", key_prefix="tts-ops:limits")
     except Exception as error:  # the library's own, of several kinds; none may show the URL's password
         raise SettingsError(f"REDIS_URL cannot be used ({type(error).__name__}); `pip install redis`?") from None
     return SlidingWindowCounterRateLimiter(storage)
