@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ from http_parts import Engine, Service, Start, serving, until
 from sound_parts import events, seconds_of, sound_of
 
 from worker.bench.scripted_llm import ScriptedLlm
+from worker.keys import KeyFile
 
 ANSWER = "The library opens at nine in the morning, and it closes at six in the evening."
 EARLIER = [{"role": "user", "content": "Is there a library?"}, {"role": "assistant", "content": "Yes."}]
@@ -78,6 +80,21 @@ async def test_a_conversation_is_remembered_and_no_other(start: Start, engine: E
     assert len(scripted.requests[-1].messages) == 2
     await said(service, conversation_id="conversation-1")
     assert scripted.requests[-1].messages[1:] == [*EARLIER, {"role": "user", "content": "When is it open?"}]
+
+
+async def test_a_conversation_is_its_askers_own(
+    start: Start, engine: Engine, scripted: ScriptedLlm, tmp_path: Path
+) -> None:
+    keys = KeyFile(tmp_path / "api-keys.json")
+    secrets = {name: keys.add(name)[1] for name in ("shop", "bank")}
+    service = await chatting(start, engine, scripted.url, api_keys_file=keys.path, open_on_loopback=False)
+    for name, secret in secrets.items():
+        headers = {"Authorization": f"Bearer {secret}"}
+        asked = {"text": name, "conversation_id": "conversation-1"}
+        async with service.client.post("/chat", json=asked, headers=headers) as response:
+            assert response.status == 200
+            await response.read()
+        assert len(scripted.requests[-1].messages) == 2
 
 
 async def test_an_answer_that_broke_off_is_not_remembered(start: Start, engine: Engine, scripted: ScriptedLlm) -> None:

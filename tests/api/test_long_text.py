@@ -12,7 +12,7 @@ from worker.api.audio import Kept
 from worker.api.conversations import KEEP_S as REMEMBER_S
 from worker.api.conversations import MAX_TURNS, Conversations
 from worker.api.errors import ApiError
-from worker.api.idempotency import KEEP_S, Answers
+from worker.api.idempotency import KEEP_S, Answers, owned
 from worker.api.long_text import parts
 
 
@@ -81,7 +81,7 @@ def test_no_more_answers_are_kept_than_there_is_room_for() -> None:
 @pytest.mark.parametrize("key", ["", "a" * 256, "two words", "ä"])
 def test_what_is_no_key_is_refused(key: str) -> None:
     with pytest.raises(ApiError, match="Idempotency-Key"):
-        Answers().begin(key, "request")
+        owned(key, "anybody")
 
 
 def test_a_conversation_forgets_its_oldest_turns() -> None:

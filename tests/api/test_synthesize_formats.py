@@ -6,6 +6,7 @@ import asyncio
 import io
 import time
 import wave
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from http_parts import Engine, Service, Start, until
 from sound_parts import events, seconds_of, sound_of
 
 from worker.api.long_text import PART_CHARS
+from worker.keys import KeyFile
 
 HELLO = "Hello, this is a short sentence."
 PARAGRAPH = "The library opens at nine in the morning on weekdays. It closes at six in the evening, every day. "
@@ -154,6 +156,17 @@ async def test_a_key_whose_request_is_being_made_is_told_to_wait(start: Start, e
     await until(lambda: engine.active == 0)
     assert (await spoken(service, key))[0] == 200  # what was not answered is not kept
     await asyncio.gather(making, return_exceptions=True)
+
+
+async def test_nobody_gets_what_another_asked_for(start: Start, engine: Engine, tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "api-keys.json")
+    secrets = {name: keys.add(name)[1] for name in ("shop", "bank")}
+    service = await start(engine_url=engine.url, api_keys_file=keys.path, open_on_loopback=False)
+    for name, secret in secrets.items():
+        headers = {"Authorization": f"Bearer {secret}", "Idempotency-Key": "a-key"}
+        async with service.client.post("/synthesize", json={"text": f"Of the {name}."}, headers=headers) as response:
+            assert response.status == 200
+            assert "Idempotency-Replayed" not in response.headers
 
 
 async def test_a_stream_takes_no_key(start: Start, engine: Engine) -> None:

@@ -20,6 +20,7 @@ from worker.api.conversations import Conversations, Message
 from worker.api.disconnect import while_connected
 from worker.api.errors import ApiError
 from worker.api.events import EventAnswer
+from worker.api.limits import by_asker
 from worker.api.side_by_side import SideBySide
 from worker.api.speech import Speech
 from worker.api.synthesize import ANSWERS, Sound, SpokenText
@@ -69,8 +70,9 @@ def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any]) -> API
     async def chat(body: ChatRequest, request: Request) -> Response:
         output = body.output()
         agent = _agent(settings)
-        context = _context(body.system or agent.instructions, _before(body, conversations), body.text)
-        answer = Answer(deltas(model, context, first_s=settings.llm_timeout_s), _remember(body, conversations))
+        memory = _Memory(conversations, body, by_asker(request.scope) or "anybody")
+        context = _context(body.system or agent.instructions, memory.before(), body.text)
+        answer = Answer(deltas(model, context, first_s=settings.llm_timeout_s), memory.add)
         voice = body.voice_id or agent.voice or settings.tts_voice
         speech = await Speech.open(engine, voice, "interactive", language=body.language, seed=body.seed)
         if body.format == "sse":
@@ -102,6 +104,23 @@ class Answer:
             speech.feed(delta)
 
 
+class _Memory:
+    """What was said before, by whom the request says; a conversation belongs to the asker who began it."""
+
+    def __init__(self, conversations: Conversations, body: ChatRequest, asker: str) -> None:
+        self._conversations, self._body = conversations, body
+        self._id = f"{asker} {body.conversation_id}" if body.conversation_id is not None else None
+
+    def before(self) -> list[Message]:
+        if self._id is not None:
+            return self._conversations.said(self._id)
+        return [Message(said.role, said.content) for said in self._body.history or ()]
+
+    def add(self, answer: str) -> None:
+        if self._id is not None:
+            self._conversations.add(self._id, self._body.text, answer)
+
+
 async def _events(both: SideBySide, request: Request) -> Response:
     """Begins with the model's first words, so that its refusal is still a clean error."""
     try:
@@ -127,20 +146,6 @@ def _json(answer: Answer, kept: audio.Kept, body: ChatRequest) -> Response:
     }
     # ASCII: the model's words may hold half a surrogate pair, which has no UTF-8.
     return Response(json.dumps(content), headers=audio.HEADERS, media_type="application/json")
-
-
-def _before(body: ChatRequest, conversations: Conversations) -> list[Message]:
-    if body.conversation_id is not None:
-        return conversations.said(body.conversation_id)
-    return [Message(said.role, said.content) for said in body.history or ()]
-
-
-def _remember(body: ChatRequest, conversations: Conversations) -> Callable[[str], None]:
-    def remember(answer: str) -> None:
-        if body.conversation_id is not None:
-            conversations.add(body.conversation_id, body.text, answer)
-
-    return remember
 
 
 def _context(system: str, before: list[Message], text: str) -> llm.ChatContext:

@@ -22,6 +22,13 @@ MAX_BYTES = 512 * 1024 * 1024
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+def owned(key: str, asker: str) -> str:
+    """The key as `Answers` takes it: of this asker, so that nobody gets what another asked for. ApiError 422."""
+    if not _KEY.fullmatch(key):
+        raise invalid(Wrong("Idempotency-Key", key, "1 to 255 visible ASCII characters"))
+    return f"{asker} {key}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     request: bytes  # what was asked, hashed
@@ -46,10 +53,8 @@ class Answers:
     def begin(self, key: str, request: str) -> Kept | None:
         """The answer that was kept, to be closed; None: make it, then call `keep` or `forget`.
 
-        ApiError 409 while it is being made, 422 when the key is not one or came with another request.
+        ApiError 409 while it is being made, 422 when the key came with another request.
         """
-        if not _KEY.fullmatch(key):
-            raise invalid(Wrong("Idempotency-Key", key, "1 to 255 visible ASCII characters"))
         self._drop_old()
         name, asked = _hash(key), _hash(request)
         entry = self._entries.get(name)

@@ -12,7 +12,8 @@ from worker.api import audio
 from worker.api.errors import Wrong, invalid
 from worker.api.events import EventAnswer, spoken_events
 from worker.api.formats.output import MEDIA_TYPES, Output, OutputFormat, SampleRate
-from worker.api.idempotency import Answers
+from worker.api.idempotency import Answers, owned
+from worker.api.limits import by_asker
 from worker.api.long_text import LongText
 from worker.api.speech import Speech, as_api_error
 from worker.settings import Settings
@@ -114,6 +115,7 @@ async def _once(
     """The answer that the key had before, or a new one that is kept."""
     if body.stream or body.timestamps:
         raise invalid(Wrong("Idempotency-Key", key, "only with stream and timestamps false: a stream is not kept"))
+    key = owned(key, by_asker(request.scope) or "anybody")
     kept = answers.begin(key, body.model_dump_json())
     if kept is not None:
         response = audio.KeptAnswer(kept)
