@@ -19,6 +19,7 @@ TEXT = (
     "We have fresh bread, warm soup and a very good apple cake."
 )
 SLOWLY = Reply(TEXT, tokens_per_s=12.0)  # the engine is lost while the model still writes
+MORE_SLOWLY = Reply(TEXT, tokens_per_s=7.0)
 AT_ONCE = Reply(TEXT)
 
 
@@ -28,9 +29,9 @@ AT_ONCE = Reply(TEXT)
         ("killed", SLOWLY, 1.0, 1.0),
         ("frozen", SLOWLY, 1.0, 1.0),
         pytest.param("killed", AT_ONCE, 0.3, 1.0, marks=pytest.mark.long),
-        pytest.param("killed", SLOWLY, 2.5, 1.0, marks=pytest.mark.long),
+        pytest.param("killed", MORE_SLOWLY, 2.5, 1.0, marks=pytest.mark.long),
         pytest.param("frozen", AT_ONCE, 0.1, 1.0, marks=pytest.mark.long),
-        pytest.param("frozen", SLOWLY, 2.5, 1.0, marks=pytest.mark.long),
+        pytest.param("frozen", MORE_SLOWLY, 2.5, 1.0, marks=pytest.mark.long),
         ("both killed", SLOWLY, 1.0, 3.0),
         pytest.param("both frozen", SLOWLY, 1.0, 3.0, marks=pytest.mark.long),
     ],
