@@ -1,6 +1,7 @@
 // @ts-check
 /** Asks the HTTP service for a join token. Knows nothing of LiveKit or of the page. */
 
+import { keyHeaders } from "./key.js";
 import { Problem } from "./problems.js";
 
 const DEADLINE_MS = 10_000;
@@ -24,7 +25,7 @@ async function post() {
   try {
     return await fetch("/token", {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", ...keyHeaders() },
       body: "{}",
       signal: AbortSignal.timeout(DEADLINE_MS),
     });

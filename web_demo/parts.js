@@ -1,6 +1,8 @@
 // @ts-check
 /** Which recogniser, language model, voice and device are in use (GET /health), and where they are weak. */
 
+import { keyHeaders } from "./key.js";
+
 /** @typedef {{stt?: string, llm?: string, voice?: string, device?: string, notes?: string[]}} Parts */
 
 const DEADLINE_MS = 5_000;
@@ -15,7 +17,7 @@ export async function showParts(root) {
 /** @returns {Promise<Parts | undefined>} */
 async function readParts() {
   try {
-    const response = await fetch("/health", { signal: AbortSignal.timeout(DEADLINE_MS) });
+    const response = await fetch("/health", { headers: keyHeaders(), signal: AbortSignal.timeout(DEADLINE_MS) });
     return (await response.json()).parts;
   } catch {
     return undefined;
