@@ -10,7 +10,7 @@ import pytest
 from http_parts import Engine, Start
 from playwright.async_api import Page, async_playwright
 
-pytestmark = [pytest.mark.system, pytest.mark.browser]
+pytestmark = [pytest.mark.system, pytest.mark.browser, pytest.mark.timeout(120)]
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required")

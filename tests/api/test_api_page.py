@@ -1,0 +1,86 @@
+"""docs/api.md: its examples run as they stand, and it names every field, format, event and code."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import playwright
+import pytest
+from http_parts import Engine, Start
+from sound_parts import seconds_of
+
+from worker.api.chat import ChatRequest
+from worker.api.formats.output import MEDIA_TYPES, OutputFormat
+from worker.api.synthesize import SynthesizeRequest
+from worker.bench.scripted_llm import ScriptedLlm
+
+NODE = Path(playwright.__file__).parent / "driver" / "node"  # comes with Playwright, so it is always there
+ADDRESS = "http://127.0.0.1:8080"
+
+
+@pytest.fixture(scope="module")
+def page(root: Path) -> str:
+    return (root / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+def examples(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.S)
+
+
+async def ran(command: list[str], folder: Path) -> str:
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=-1, stderr=-1)
+    out, err = await asyncio.wait_for(process.communicate(), 50)
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+@pytest.mark.parametrize("language", ["sh", "python", "js"])
+async def test_the_examples_run(
+    page: str,
+    language: str,
+    start: Start,
+    engine: Engine,
+    scripted: ScriptedLlm,
+    tmp_path: Path,
+) -> None:
+    runs = {"sh": ["sh", "-ec"], "python": [sys.executable, "-c"], "js": [str(NODE), "--input-type=module", "-e"]}
+    service = await start(engine_url=engine.url, openai_base_url=scripted.url)
+    scripted.answer("Good morning to you too.")
+    said = [
+        await ran([*runs[language], code.replace(ADDRESS, service.url)], tmp_path) for code in examples(page, language)
+    ]
+    match language:
+        case "sh":
+            assert '"heart"' in said[-1]
+            assert all(seconds_of((tmp_path / name).read_bytes()) > 0.5 for name in ("hello.mp3", "answer.mp3"))
+        case "python":
+            assert seconds_of((tmp_path / "hello.ogg").read_bytes()) > 0.5
+            assert said[1].startswith("Good morning to you too. audio/wav ")
+        case "js":
+            assert int(said[0].split()[1]) > 20_000
+            assert said[1] == "200 Good morning to you too.\n"
+
+
+@pytest.mark.parametrize("model", [SynthesizeRequest, ChatRequest])
+def test_every_field_is_on_the_page(page: str, model: type[SynthesizeRequest] | type[ChatRequest]) -> None:
+    for name in model.model_fields:
+        assert f"`{name}`" in page, name
+
+
+def test_every_format_is_on_the_page(page: str) -> None:
+    for name in OutputFormat.__args__:  # type: ignore[attr-defined]
+        assert f"| `{name}` | `audio/" in page, name
+    for media_type in MEDIA_TYPES:
+        assert media_type in page, media_type
+
+
+def test_every_code_is_on_the_page(page: str, root: Path) -> None:
+    files = ("audio", "body", "chat", "idempotency", "speech", "thinking")
+    sources = [(root / "worker" / "api" / f"{name}.py").read_text(encoding="utf-8") for name in files]
+    codes = {code for source in sources for code in re.findall(r'ApiError\(\s*\d+, "(\w+)"', source)}
+    assert len(codes) > 10
+    for code in codes - {"agent_file", "slow_reader"}:  # the operator's; one that no answer can carry
+        assert f"`{code}`" in page, code
