@@ -76,6 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.fault)
+            item.add_marker(pytest.mark.system)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(180, method="signal"))
 
