@@ -98,6 +98,8 @@ class Speech:
         while item := await self._next():
             if not isinstance(item, Started):
                 yield item
+                # What has arrived comes without a wait: others, and the news of a client that went, come between.
+                await asyncio.sleep(0)
 
     async def _next(self) -> Item | None:
         try:
