@@ -52,6 +52,14 @@ class HttpSettings(BaseSettings):
         (), description="Addresses of proxies whose X-Forwarded-For is believed, separated by commas; empty: none."
     )
 
+    c2pa: bool = Field(
+        False, description="Whether whole wav, mp3 and flac files carry a signed C2PA manifest; needs tts-ops[c2pa]."
+    )
+    c2pa_key_file: Path = Field(
+        Path("~/.cache/tts-ops/c2pa.pem"),
+        description="P-256 key and certificates that sign it, in one PEM file; made when it is absent.",
+    )
+
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:

@@ -25,6 +25,7 @@ from worker.api.idempotency import Answers
 from worker.api.limits import Limited, Rate, by_address, by_asker
 from worker.api.metrics import HttpMetrics, Measured
 from worker.api.oidc import Issuer
+from worker.api.provenance import Provenance, Signer
 from worker.api.security import SecurityHeaders
 from worker.loop_watch import LoopLag
 from worker.providers import build_llm
@@ -98,6 +99,8 @@ def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
     """What every request passes before it comes to a route. The one added last stands first."""
     limits = {"/synthesize": TEXT_BODY_BYTES, "/chat": TEXT_BODY_BYTES, webhooks.PATH: webhooks.BODY_BYTES}
     app.add_middleware(BodyLimit, default=BODY_BYTES, limits=limits)
+    if settings.c2pa:
+        app.add_middleware(Provenance, signer=Signer(settings))
     app.add_middleware(Deadline, seconds=ANSWER_S, longer=dict.fromkeys(TEXT_PATHS, LONG_ANSWER_S))
     rate, at_once = Rate(settings), settings.requests_at_once
     app.add_middleware(Limited, who=by_asker, rate=rate, at_once=at_once)
