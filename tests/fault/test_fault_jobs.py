@@ -56,11 +56,13 @@ async def test_a_lost_agent_is_replaced_and_its_call_goes_on(
     async def attempt() -> float:
         async with rig.call() as caller:
             await answers(rig, caller, "The gate is open.")
+            ghosts = rig.cluster.serve.metric("voice_ghosts_removed_total")
             lost_s, first = await lose(rig, caller, into_s, how)
             silence_s = await silence_until_the_next_agent(caller, lost_s, first)
             await caller.quiet()
             assert len(agents(caller)) == 1
             assert first not in agents(caller)
+            assert rig.cluster.serve.metric("voice_ghosts_removed_total") == ghosts + 1
             await answers(rig, caller, "It closes at six.")
             said = [str(message["content"]) for message in rig.llm.requests[-1].messages]
             assert sum("Is the gate open?" in text for text in said) == 2, said  # before it was lost, and now
