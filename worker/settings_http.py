@@ -77,7 +77,7 @@ class HttpSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_url_leads_astray(self) -> HttpSettings:
-        """Every setting that is a URL: none may make us ask a cloud's metadata service, or hold a password."""
+        """Every setting that is a URL: none may make us ask a cloud's metadata service."""
         for name, value in self:
             if not name.endswith(("_url", "_urls", "_issuer")) or not isinstance(value, str | tuple):
                 continue

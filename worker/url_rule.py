@@ -19,8 +19,6 @@ def wrong_url(url: str) -> str | None:
         return "it is no URL"
     if not host:
         return "it names no host"
-    if parts.username is not None or parts.password is not None:
-        return "a name or password in a URL ends up in logs"
     address = _numeric(host)
     if host == "metadata.google.internal" or (address is not None and wrong_address(address)):
         return f"{host} is a link-local, multicast or metadata address"

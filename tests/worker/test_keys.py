@@ -107,7 +107,7 @@ def test_the_commands_add_list_and_revoke(path: Path) -> None:
         "http://[fe80::1]/",
         "http://[fd00:ec2::254]/",
         "http://metadata.google.internal/",
-        "http://user:word@models.test/",
+        "http://user:word@169.254.169.254/",
         "http://[::1",
         "http:///v1",
     ],
