@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from http_parts import Start
+from http_parts import Start, StartFleet
 from playwright.async_api import Browser, async_playwright
 
 from worker.keys import KeyFile
@@ -63,3 +64,27 @@ async def test_markup_in_names_and_text_stays_text(start: Start, browser: Browse
       return window.evil ?? "blocked";
     }"""
     assert await page.evaluate(ran) == "blocked"  # had markup come in all the same, the policy keeps it from running
+
+
+async def test_livekits_own_token_source_gets_a_ticket(
+    start: Start, start_fleet: StartFleet, tmp_path: Path, browser: Browser
+) -> None:
+    fleet = await start_fleet()
+    keys = KeyFile(tmp_path / "api-keys.json")
+    _, text = keys.add("shop")
+    service = await start(worker_urls=(fleet.url,), api_keys_file=keys.path, open_on_loopback=False, agent_name="vera")
+    page = await browser.new_page()
+    await page.goto(service.url)
+    ask = """async ([key, agentName]) => {
+      const { TokenSource } = await import("/vendor/livekit-client.esm.mjs");
+      const source = TokenSource.endpoint("/token", { headers: { Authorization: `Bearer ${key}` } });
+      const options = { roomName: "mine", participantName: "Ann", participantIdentity: "admin", agentName };
+      return source.fetch(options).catch((error) => ({ error: String(error) }));
+    }"""
+    async with asyncio.timeout(20):
+        while (ticket := await page.evaluate(ask, [text, "vera"])).get("error"):  # until the worker has been seen
+            await asyncio.sleep(0.2)
+    assert ticket["participantToken"].count(".") == 2
+    assert ticket["serverUrl"].startswith("ws")
+    assert "error" in await page.evaluate(ask, [text, "other"])
+    assert "error" in await page.evaluate(ask, ["no key", "vera"])

@@ -59,8 +59,13 @@ def test_a_minus_full_scale_sample_is_audible() -> None:
 
 
 def test_the_longest_silence_counts_the_ends_of_the_time_and_frames_that_never_came() -> None:
-    hearing = heard("##--#----#")
-    assert hearing.longest_silence(0.0, 0.10) == pytest.approx(0.05)
-    hearing.add(0.9, LOUD)
-    assert hearing.longest_silence(0.0, 0.9) == pytest.approx(0.8, abs=0.011)
-    assert hearing.longest_silence(0.85, 2.0) == pytest.approx(1.1)
+    hearing = heard("###--###-----###")
+    assert hearing.longest_silence(0.0, 0.17) == pytest.approx(0.06)
+    for n in range(3):
+        hearing.add(0.9 + n / 100, LOUD)
+    assert hearing.longest_silence(0.0, 0.95) == pytest.approx(0.74)
+    assert hearing.longest_silence(0.925, 2.0) == pytest.approx(1.075)
+
+
+def test_a_click_does_not_end_a_silence() -> None:
+    assert heard("###---##--------###").longest_silence(0.0, 0.2) == pytest.approx(0.14)

@@ -30,12 +30,11 @@ async def lose(rig: Rig, caller: Caller, into_s: float, how: str) -> tuple[float
 
 
 async def silence_until_the_next_agent(caller: Caller, lost_s: float, first: str) -> float:
-    """From the last sound of the lost agent to the first of its successor."""
+    """The longest one from the loss until the successor has said that it is there."""
     await caller.until(lambda: [a for a in agents(caller) if a != first] or None, "another agent came", deadline_s=25)
-    came_s = time.monotonic()
-    heard_s = await caller.heard_after(came_s, deadline_s=25)
-    last_s = caller.hearing.last_audible(before_s=came_s) or 0.0
-    return heard_s - max(last_s, lost_s)
+    await caller.heard_after(time.monotonic(), deadline_s=25)
+    last_s = await caller.quiet()
+    return caller.hearing.longest_silence(lost_s, last_s)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,6 @@ async def test_a_lost_agent_is_replaced_and_its_call_goes_on(
             ghosts = rig.cluster.serve.metric("voice_ghosts_removed_total")
             lost_s, first = await lose(rig, caller, into_s, how)
             silence_s = await silence_until_the_next_agent(caller, lost_s, first)
-            await caller.quiet()
             assert len(agents(caller)) == 1
             assert first not in agents(caller)
             assert rig.cluster.serve.metric("voice_ghosts_removed_total") == ghosts + 1

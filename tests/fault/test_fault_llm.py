@@ -59,6 +59,8 @@ async def test_the_breaker_opens_after_three_failures_and_closes_again(rig: Rig)
             asked_s = await caller.type(f"Question {number}?")
             await caller.heard_after(asked_s)
             await caller.quiet()
+            if breaker(worker) == 2:  # a question is tried twice where nobody else is left to ask
+                break
         await caller.until(lambda: breaker(worker) == 2 or None, "the breaker opened", deadline_s=10)
         asked, opened_s = rig.proxy.asked, time.monotonic()
         heard_s = await caller.heard_after(await caller.type("And now?"))
