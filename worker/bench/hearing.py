@@ -13,6 +13,8 @@ import numpy as np
 
 FULL_SCALE = 32767
 AUDIBLE_PEAK = FULL_SCALE // 100
+SOUND_FRAMES = 3  # in a row; less is a click, as a connection that breaks may give
+BREAK_S = 0.1  # without a frame: what comes then is another sound
 MAX_FRAMES = 180_000  # half an hour of 10 ms frames, 86 MB at 24 kHz: the longest call
 
 
@@ -73,11 +75,15 @@ class Hearing:
         return None
 
     def longest_silence(self, from_s: float, until_s: float) -> float:
-        """Seconds; also from `from_s` to the first sound, and where no frame came at all."""
-        longest, last = 0.0, from_s
+        """Seconds; also from `from_s` to the first sound, and where no frame came at all. A click is no sound."""
+        longest, last, run = 0.0, from_s, 0
+        began = before = from_s
         for frame in self._between(from_s, until_s):
-            if frame.audible:
-                longest, last = max(longest, frame.at_s - last), frame.at_s
+            unbroken = run > 0 and frame.at_s - before < BREAK_S
+            run = 0 if not frame.audible else run + 1 if unbroken else 1
+            began, before = (frame.at_s if run == 1 else began), frame.at_s
+            if run >= SOUND_FRAMES:
+                longest, last = max(longest, began - last), frame.at_s
         return max(longest, until_s - last)
 
     def samples(self, from_s: float, until_s: float = float("inf")) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
