@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from worker.bench.caller import Caller, calling
-from worker.bench.cluster import Cluster, Program
+from worker.bench.cluster import Cluster
 from worker.bench.fault_proxy import FaultProxy
+from worker.bench.program import Program
 from worker.bench.scripted_llm import Reply, ScriptedLlm
 
 MAX_CALLS = 3

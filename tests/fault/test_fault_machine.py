@@ -16,8 +16,9 @@ import pytest
 from fault_rig import MAX_CALLS, Rig, answers
 
 from worker.bench.caller import Missed, calling
-from worker.bench.cluster import Program, wait_for
+from worker.bench.cluster import wait_for
 from worker.bench.invitation import Refused
+from worker.bench.program import Program
 
 HOUR_S = 3600
 FEW = 64

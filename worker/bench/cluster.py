@@ -6,125 +6,24 @@ the settings' names and the health routes; nothing of what runs behind them.
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import psutil
 
-from worker.bench.stack import EMBEDDED, MARK, free_ports, spawn
+from worker.bench.program import POLL_S, ClusterError, Guard, Program
+from worker.bench.stack import EMBEDDED, MARK, free_ports
 from worker.dev import WEBHOOK_PATH
 from worker.dev.livekit import LiveKitKey, server_environment
 from worker.setup import livekit_server
 
-START_S = 90.0
-END_S = 5.0
-POLL_S = 0.03
 LOOPBACK = "http://127.0.0.1"
-
-
-class ClusterError(RuntimeError):
-    """A process did not get ready or did not end; the message holds its last log lines."""
-
-
-@dataclass(slots=True)
-class Program:
-    """One process and its descendants, in a process group of their own."""
-
-    name: str
-    command: tuple[str, ...]
-    env: Mapping[str, str] = field(repr=False)
-    url: str
-    ready_path: str
-    log_path: Path
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    @property
-    def is_up(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    @property
-    def is_ready(self) -> bool:
-        with suppress(OSError, ValueError):
-            return self.is_up and self.ask(self.ready_path)[0] == 200
-        return False
-
-    def start(self) -> None:
-        if self.is_up:
-            return
-        with self.log_path.open("ab") as log:
-            self.process = spawn(self.command, self.env, log, cwd=self.log_path.parent)
-
-    def wait_until_ready(self, deadline_s: float = START_S) -> None:
-        deadline = time.monotonic() + deadline_s
-        while not self.is_ready:
-            if not self.is_up:
-                raise ClusterError(f"{self.name} ended while it started:\n{self.log_tail()}")
-            if time.monotonic() > deadline:
-                raise ClusterError(f"{self.name} was not ready within {deadline_s:.0f} s:\n{self.log_tail()}")
-            time.sleep(POLL_S)
-
-    def members(self) -> list[psutil.Process]:
-        """It and all that it started."""
-        assert self.process is not None
-        with suppress(psutil.Error):
-            own = psutil.Process(self.process.pid)
-            return [own, *own.children(recursive=True)]
-        return []
-
-    def send(self, number: signal.Signals) -> None:
-        """To the process alone: SIGTERM, as a deployment sends it."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def send_to_all(self, number: signal.Signals) -> None:
-        """To it and all that it started: SIGKILL, SIGSTOP, SIGCONT."""
-        for process in self.members():
-            with suppress(psutil.Error):
-                process.send_signal(number)
-
-    def kill(self) -> None:
-        """SIGKILL to all of it, and wait until it is gone."""
-        if self.process is None:
-            return
-        self.send_to_all(signal.SIGKILL)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(END_S)
-
-    def ask(self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 2.0) -> tuple[int, str]:
-        """Status and body; OSError when nobody answers."""
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(self.url + path, data, {"Content-Type": "application/json"})  # noqa: S310
-        try:
-            with urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
-                return int(answer.status), str(answer.read().decode())
-        except HTTPError as error:
-            return error.code, error.read().decode()
-
-    def json(self, path: str) -> dict[str, Any]:
-        return dict(json.loads(self.ask(path)[1]))
-
-    def metric(self, sample: str) -> float:
-        """The sum of the samples whose line begins so."""
-        lines = self.ask("/metrics")[1].splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(sample))
-
-    def log_tail(self, lines: int = 30) -> str:
-        with suppress(OSError):
-            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
-        return "(no log)"
 
 
 @dataclass(slots=True)
@@ -138,6 +37,7 @@ class Cluster:
     workers: tuple[Program, ...]
     serve: Program
     mark: str
+    guard: Guard
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -191,6 +91,7 @@ class Cluster:
             with suppress(psutil.Error, OSError):
                 if process.environ().get(MARK) == self.mark:
                     process.kill()
+        self.guard.end()
 
 
 def job_processes(worker: Program) -> list[psutil.Process]:
@@ -218,7 +119,7 @@ def make_cluster(folder: Path, env: Mapping[str, str], *, workers: int, engines:
     program = livekit_server.find()
     if program is None:
         raise ClusterError("livekit-server is not installed: `make setup` builds it")
-    key, mark = LiveKitKey.fresh(), uuid.uuid4().hex
+    key, mark, ender = LiveKitKey.fresh(), uuid.uuid4().hex, Guard()
     ports = [free_ports() for _ in range(max(workers, engines))]
     first = ports[0]
     engine_urls = [f"{LOOPBACK}:{p['ENGINE_PORT']}" for p in ports[:engines]]
@@ -239,7 +140,7 @@ def make_cluster(folder: Path, env: Mapping[str, str], *, workers: int, engines:
         command = (sys.executable, "-m", "worker.cli", name)
         own = {**first, **own, **shared}
         url = f"{LOOPBACK}:{own[port]}"
-        return Program(name + number, command, own, url, "/readyz", folder / f"{name}{number}.log")
+        return Program(name + number, command, own, url, "/readyz", folder / f"{name}{number}.log", ender)
 
     live_env = server_environment(
         key,
@@ -253,12 +154,15 @@ def make_cluster(folder: Path, env: Mapping[str, str], *, workers: int, engines:
         key=key,
         livekit_url=shared["LIVEKIT_URL"],
         agent_name=shared.get("AGENT_NAME", "tts-ops"),
-        livekit=Program("livekit", (str(program),), {**live_env, MARK: mark}, livekit, "/", folder / "livekit.log"),
+        livekit=Program(
+            "livekit", (str(program),), {**live_env, MARK: mark}, livekit, "/", folder / "livekit.log", ender
+        ),
         engines=tuple(ours("engine", p, "ENGINE_PORT", str(n)) for n, p in enumerate(ports[:engines])),
         models=ours("models", first, "MODELS_PORT"),
         workers=tuple(ours("worker", p, "METRICS_PORT", str(n)) for n, p in enumerate(ports[:workers])),
         serve=ours("serve", first, "HTTP_PORT"),
         mark=mark,
+        guard=ender,
     )
 
 
