@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 
@@ -67,3 +68,31 @@ def judge(heard: str) -> None:
     assert words.deletions == 0, heard
     assert words.insertions <= 1, heard
     assert words.substitutions <= 3, heard  # where the voice starts anew, Whisper may err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("how", "into_s"), [("killed", 1.0), ("frozen", 1.0), ("frozen", 0.1)])
+async def test_without_any_voice_the_caller_hears_an_apology(rig: Rig, how: str, into_s: float) -> None:
+    """It was made before it was needed, so no engine is asked for it."""
+    voices = (*rig.cluster.engines, rig.cluster.models)
+
+    async def attempt() -> float:
+        async with rig.call() as caller:
+            heard_s = await speaking(rig, caller, MORE_SLOWLY, into_s=into_s)
+            for voice in voices:
+                voice.send_to_all(signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+            await caller.until(
+                lambda: "something went wrong" in " ".join(caller.agent_text), "it apologised", deadline_s=20
+            )
+            last_s = await caller.quiet(for_s=1.5)
+            silence_s = caller.hearing.longest_silence(heard_s, last_s)
+            for voice in voices:
+                voice.send_to_all(signal.SIGCONT)
+                voice.start()
+            for voice in voices:
+                await asyncio.to_thread(voice.wait_until_ready)
+            await caller.quiet(for_s=3.0)  # it may say that it cannot hear, or that it hears again
+            await answers(rig, caller)
+            return silence_s
+
+    await rig.row(f"every voice {how} {into_s:g} s into a sentence", 3.0, attempt)
