@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from livekit.agents import AgentSession, APIConnectOptions, inference, llm, vad
+from livekit.agents import AgentEvent, AgentSession, APIConnectOptions, inference, llm, vad
 from livekit.agents.voice.agent_session import SessionConnectOptions
+from livekit.agents.voice.events import EventTypes
 from livekit.agents.voice.turn import EndpointingOptions
 
 from tts_plugin import plugin as vibevoice
@@ -14,7 +15,16 @@ from worker import providers, turn_taking
 from worker.agent_file import AgentFile
 from worker.settings import Settings
 
+KEPT_EVENTS = 200
 NEVER = 1_000_000  # errors after which LiveKit would end the session: the call outlives its parts
+
+
+class Session(AgentSession[None]):
+    """LiveKit's, which keeps every event of a call for a report of its cloud: here only the last ones."""
+
+    def emit(self, event: EventTypes, arg: AgentEvent) -> None:
+        super().emit(event, arg)
+        del self._recorded_events[:-KEPT_EVENTS]
 
 
 def build_session(
@@ -26,7 +36,7 @@ def build_session(
     on_swap: Callable[[str], None],
 ) -> AgentSession[None]:
     """`on_swap` is told why another engine goes on with a sentence."""
-    return AgentSession(
+    return Session(
         stt=providers.build_stt(settings, language=file.language),
         llm=model,
         tts=vibevoice.TTS(
