@@ -28,10 +28,12 @@ class StampingRunner(NullRunner):
     def __init__(self, slots: int, step_s: float) -> None:
         super().__init__(slots)
         self._step_s = step_s
+        self._noise = np.random.default_rng(0)  # silence, or the same again and again, would be ended as no speech
 
     def step(self, rows: Sequence[Row]) -> list[Made]:
         time.sleep(self._step_s)
-        samples = np.zeros(self.samples_per_latent, np.float32)
+        loudness = self._noise.uniform(0.02, 0.2)
+        samples = self._noise.standard_normal(self.samples_per_latent).astype(np.float32) * np.float32(loudness)
         samples[:_DIGITS] = write_stamp(time.monotonic())
         return [Made(samples, False)] * len(rows)
 
