@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the engine extra (torch) is not installed")
 
-FILES = ("test_plugin_speech.py", "test_cancel.py", "test_engine_loss.py")
+FILES = ("test_plugin_speech.py", "test_cancel.py", "test_engine_loss.py", "test_in_a_session.py")
 LEFT_OUT = 5  # of their tests
 
 
