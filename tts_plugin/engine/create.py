@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from tts_plugin import hub, voices
+from tts_plugin.engine.allocator import give_memory_back
 from tts_plugin.engine.backend import Backend, Refused
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.device import has_onnx, has_torch
@@ -99,6 +100,7 @@ def _open_embedded(config: EngineConfig, why: str) -> Backend:
     try:
         if config.default_voice != voices.DEFAULT_VOICE:
             voices.find(config.default_voice, voices.EMBEDDED)
+        give_memory_back()
         backend = EmbeddedBackend(HibariVoice(), config)
     except ImportError as error:
         raise EngineError(
