@@ -72,7 +72,7 @@ class Cluster:
             told = self.serve.json("/health")
             capacity = sum(fleet["capacity"] for fleet in fleets)
             idle = all(fleet["active"] == 0 and not fleet["jobs"] for fleet in fleets)
-            return idle and told.get("status") == "ok" and int(told["fleet"]["free"]) == capacity
+            return idle and told.get("status") == "ok" and int(told["fleet"]["free"]) == capacity > 0
         return False
 
     def worker_of(self, room: str) -> Program:
