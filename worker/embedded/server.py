@@ -106,7 +106,7 @@ def _add_probes(app: FastAPI, models: Models, metrics: Callable[[], bytes]) -> N
     async def health() -> dict[str, Any]:
         return {
             "status": "ok",
-            "slots": models.voice.statistics().slots,  # of the standby voice: a worker counts them when no engine is there
+            "slots": models.voice.statistics().slots,  # of the standby voice; workers count them
             "recogniser": models.recogniser.statistics()._asdict(),
             "language_model": {"model": chat.MODEL_NAME, **models.language_model.statistics()._asdict()},
             "voice": {"backend": models.voice.statistics().backend, "active": models.voice.statistics().active},
