@@ -146,7 +146,7 @@ _NOTES: dict[Literal["stt", "llm", "voice"], str] = {
     "llm": "The embedded language model is tiny: it keeps a call going but invents facts. "
     "Set ANTHROPIC_API_KEY, OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own.",
     "voice": "The embedded voice is clear but plain. "
-    "VibeVoice wants a GPU: make vibevoice, tts-ops pull, then TTS_BACKEND=vibevoice.",
+    "VibeVoice sounds better, on a GPU or a CPU with cores to spare: docs/vibevoice.md says how.",
 }
 
 

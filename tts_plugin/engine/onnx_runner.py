@@ -12,14 +12,13 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from tts_plugin.engine.model.config import SAMPLE_RATE_HZ
 from tts_plugin.engine.noise import normal
 from tts_plugin.engine.onnx.decoder import Decoder
 from tts_plugin.engine.onnx.language_model import BASE_GROUPS, TTS_GROUPS
 from tts_plugin.engine.onnx.network import OnnxNetwork
 from tts_plugin.engine.onnx.page_store import PageStore
 from tts_plugin.engine.onnx.voice import Voice
-from tts_plugin.engine.pages import OutOfPages
+from tts_plugin.engine.paged_runner import PagedRunner
 from tts_plugin.engine.plan import Plan, Seat, StoredVoice
 from tts_plugin.engine.runner import Made, Opening, OutOfMemory, Row, Samples
 from tts_plugin.engine.sizes import Sizes
@@ -27,8 +26,7 @@ from tts_plugin.engine.sizes import Sizes
 Floats = NDArray[np.float32]
 
 
-class OnnxRunner:
-    sample_rate_hz = SAMPLE_RATE_HZ
+class OnnxRunner(PagedRunner[PageStore]):
     device, mode = "cpu", ""
 
     def __init__(self, network: OnnxNetwork, voices: Mapping[str, Voice], sizes: Sizes) -> None:
@@ -46,50 +44,9 @@ class OnnxRunner:
         self._negative_hidden = {name: voice.negative_hidden for name, voice in voices.items()}  # [hidden]
         self._seats: dict[int, Seat] = {}
 
-    @property
-    def voices(self) -> tuple[str, ...]:
-        return tuple(self._voices)
-
-    @property
-    def free_pages(self) -> int:
-        return self._tts.pool.unpromised
-
-    @property
-    def total_pages(self) -> int:
-        return self._tts.pool.count
-
-    def prompt_positions(self, voice: str) -> int:
-        return self._voices[voice].tts.positions
-
-    def reserve(self, slot: int) -> None:
-        promise = self.sizes.promise
-        self._base.pool.promise(slot, promise.base)
-        try:
-            self._tts.pool.promise(slot, promise.tts)
-        except OutOfPages:
-            self._base.pool.give_back(slot, [])
-            raise
-
     def open(self, slot: int, opening: Opening) -> None:
-        voice = self._voices[opening.voice]
-        base, tts = self._base.open(slot, voice.base), self._tts.open(slot, voice.tts)
-        negative = self._tts.open(slot, voice.negative)
-        self._seats[slot] = Seat(opening, voice, base, tts, negative, voice.base.positions, voice.tts.positions)
+        super().open(slot, opening)
         self._decoder.open(slot)
-
-    def close(self, slot: int) -> None:
-        self._base.pool.give_back(slot, [])
-        self._tts.pool.give_back(slot, [])
-        if seat := self._seats.pop(slot, None):
-            self._base.close(seat.base)
-            self._tts.close(seat.tts)
-            self._tts.close(seat.negative)
-
-    def prepare(self, row: Row) -> None:
-        seat, work = self._seats[row.slot], row.work
-        self._base.grow(seat.base, seat.base_length + len(work.text))
-        self._tts.grow(seat.tts, seat.length + work.feed_back + len(work.text))
-        self._tts.grow(seat.negative, seat.voice.negative.positions + work.latent)
 
     def step(self, rows: Sequence[Row]) -> list[Made]:
         with _runtime_errors():

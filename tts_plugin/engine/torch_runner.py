@@ -20,14 +20,13 @@ from tts_plugin.engine.computation import Computation
 from tts_plugin.engine.graphs import Caller, Captured, CudaGraphs, Direct
 from tts_plugin.engine.kv_cache import PagedCache
 from tts_plugin.engine.layout import Buckets, Scratch, Shape, empty, exact, lay_out
-from tts_plugin.engine.model.config import SAMPLE_RATE_HZ
 from tts_plugin.engine.model.dpm_solver import Schedule
 from tts_plugin.engine.model.network import Network
 from tts_plugin.engine.model.packed import pack
 from tts_plugin.engine.model.voice import Voice
 from tts_plugin.engine.mps import Fallbacks
 from tts_plugin.engine.noise import normal
-from tts_plugin.engine.pages import OutOfPages
+from tts_plugin.engine.paged_runner import PagedRunner
 from tts_plugin.engine.plan import Plan, Seat, StoredVoice
 from tts_plugin.engine.runner import DeviceLost, Made, Opening, OutOfMemory, Row, Samples
 from tts_plugin.engine.sizes import Sizes
@@ -35,10 +34,8 @@ from tts_plugin.engine.sizes import Sizes
 logger = logging.getLogger(__name__)
 
 
-class TorchRunner:
+class TorchRunner(PagedRunner[PagedCache]):
     """`buckets`: shapes that steps are padded to; None: those of CUDA graphs on CUDA, none elsewhere."""
-
-    sample_rate_hz = SAMPLE_RATE_HZ
 
     def __init__(
         self,
@@ -74,51 +71,10 @@ class TorchRunner:
         """graphs, or eager and why."""
         return self._caller.mode
 
-    @property
-    def voices(self) -> tuple[str, ...]:
-        return tuple(self._voices)
-
-    @property
-    def free_pages(self) -> int:
-        return self._tts.pool.unpromised
-
-    @property
-    def total_pages(self) -> int:
-        return self._tts.pool.count
-
-    def prompt_positions(self, voice: str) -> int:
-        return self._voices[voice].tts.positions
-
-    def reserve(self, slot: int) -> None:
-        promise = self.sizes.promise
-        self._base.pool.promise(slot, promise.base)
-        try:
-            self._tts.pool.promise(slot, promise.tts)
-        except OutOfPages:
-            self._base.pool.give_back(slot, [])
-            raise
-
     @torch.inference_mode()
     def open(self, slot: int, opening: Opening) -> None:
-        voice = self._voices[opening.voice]
-        base, tts = self._base.open(slot, voice.base), self._tts.open(slot, voice.tts)
-        negative = self._tts.open(slot, voice.negative)
-        self._seats[slot] = Seat(opening, voice, base, tts, negative, voice.base.positions, voice.tts.positions)
+        super().open(slot, opening)
         self._compute.open(slot)
-
-    def close(self, slot: int) -> None:
-        self._base.pool.give_back(slot, [])
-        self._tts.pool.give_back(slot, [])
-        if seat := self._seats.pop(slot, None):
-            self._base.close(seat.base)
-            self._tts.close(seat.tts)
-            self._tts.close(seat.negative)
-
-    def prepare(self, row: Row) -> None:
-        seat, work = self._seats[row.slot], row.work
-        self._base.grow(seat.base, seat.base_length + len(work.text))
-        self._tts.grow(seat.tts, seat.length + work.feed_back + len(work.text))
-        self._tts.grow(seat.negative, seat.voice.negative.positions + work.latent)
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[Made]:
