@@ -146,7 +146,8 @@ _NOTES: dict[Literal["stt", "llm", "voice"], str] = {
     "llm": "The embedded language model is tiny: it keeps a call going but invents facts. "
     "Set ANTHROPIC_API_KEY, OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own.",
     "voice": "The embedded voice is clear but plain. "
-    "VibeVoice sounds better, on a GPU or a CPU with cores to spare: docs/vibevoice.md says how.",
+    "VibeVoice (TTS_BACKEND=vibevoice) sounds better, on a GPU or a CPU with cores to spare: "
+    "docs/vibevoice.md says how.",
 }
 
 
