@@ -3,9 +3,12 @@
 .DEFAULT_GOAL := help
 PYTHON ?=
 
-.PHONY: call test test-fault test-soak unit lint setup vibevoice vibevoice-cpu doctor lock clean help
+.PHONY: call test test-phone test-deploy test-k8s test-fault test-soak unit lint setup vibevoice vibevoice-cpu doctor lock clean help
 
-call test test-fault test-soak unit lint setup vibevoice vibevoice-cpu doctor clean:
+call:
+	@$(find_python); exec "$$python" -m worker.setup $(if $(PHONE),phone,call)
+
+test test-phone test-deploy test-k8s test-fault test-soak unit lint setup vibevoice vibevoice-cpu doctor clean:
 	@$(find_python); exec "$$python" -m worker.setup $@
 
 lock:
@@ -13,9 +16,13 @@ lock:
 
 help:
 	@echo 'make call      set up what is missing and start a whole voice agent; Ctrl-C ends it'
-	@echo 'make test      set up what is missing and run everything: lint, types, unit, system, faults, browser'
+	@echo 'make call PHONE=1  the same with redis and a SIP bridge: any softphone on this machine can dial the agent'
+	@echo 'make test      set up what is missing and run everything: lint, types, unit, system, faults, browser, phone, deploy'
 	@echo 'make test-fault  every row of the fault suite: what is killed, frozen or starved, and what the caller hears'
 	@echo 'make test-soak   a call of 300 turns, a fifth of them broken off: nothing may grow'
+	@echo 'make test-phone  only the phone: a real SIP bridge and real telephones'
+	@echo 'make test-deploy only chart, images, dashboards and alerts'
+	@echo 'make test-k8s    autoscaling on a real Kubernetes control plane, built here: 10 minutes and 9 GB at first'
 	@echo 'make unit      only the tests that start no servers'
 	@echo 'make lint      only lint, format, types and import rules'
 	@echo 'make setup     only set up'

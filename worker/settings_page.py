@@ -7,11 +7,15 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 
 from worker.settings import Settings
 from worker.settings_http import HttpSettings
+from worker.settings_phone import PhoneSettings
+from worker.settings_records import RecordSettings
 
 ROOT = Path(__file__).resolve().parent.parent
+_PARTS: tuple[type[BaseSettings], ...] = (HttpSettings, PhoneSettings, RecordSettings)
 _HIDDEN = {"fleet_socket"}  # set by the worker for its own jobs
 
 _HEAD = """# Settings
@@ -43,9 +47,11 @@ def env_example() -> str:
 
 
 def _fields() -> list[tuple[str, FieldInfo]]:
-    """Those of the HTTP service last."""
+    """Those of the HTTP service, the phone and the records last."""
     fields = [(name, field) for name, field in Settings.model_fields.items() if name not in _HIDDEN]
-    return sorted(fields, key=lambda item: item[0] in HttpSettings.model_fields)
+    return sorted(
+        fields, key=lambda item: next((i for i, part in enumerate(_PARTS, 1) if item[0] in part.model_fields), 0)
+    )
 
 
 def _default(field: FieldInfo) -> str:

@@ -18,7 +18,7 @@ def _livekit_server(settings: Settings) -> Finding:
 
     name = "livekit-server"
     if program := livekit_server.find():
-        version = ".".join(map(str, livekit_server.version(program)))
+        version = ".".join(map(str, livekit_server.PROGRAM.version_of(program)))
         if version:
             return ok(name, f"{version} ({program})")
         return missing(name, f"{program} does not run", "remove it, then make setup")

@@ -9,13 +9,25 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from worker.setup import debian, environment, livekit_server, locks, machine, stages, uv, web_client
+from worker.setup import (
+    charts,
+    debian,
+    environment,
+    go_program,
+    livekit_server,
+    livekit_sip,
+    locks,
+    machine,
+    stages,
+    uv,
+    web_client,
+)
 from worker.setup.places import ROOT, TOOLS, VENV, VENV_PYTHON
 from worker.setup.problem import Problem, from_os_error
 from worker.setup.steps import Steps
 
 USAGE = (
-    "usage: python -m worker.setup call|test|test-fault|test-soak|unit|lint|setup|vibevoice|vibevoice-cpu|doctor|"
+    "usage: python -m worker.setup call|phone|test|test-fault|test-soak|unit|lint|setup|vibevoice|vibevoice-cpu|doctor|"
     "lock [--upgrade]|clean"
 )
 
@@ -39,6 +51,9 @@ def _run(arguments: list[str]) -> int:
         case ["call"]:
             set_up("call")
             _become("dev")
+        case ["phone"]:
+            set_up("call", phone=True)
+            _become("dev", "--phone")
         case ["doctor"]:
             if not VENV_PYTHON.exists():  # it tells what is old in an environment; it does not change one
                 raise Problem("there is no .venv yet: `make setup` makes it, then `make doctor` looks at it")
@@ -61,6 +76,12 @@ def _run(arguments: list[str]) -> int:
         case ["test-soak"]:
             set_up("test")
             return stages.run_all((stages.SOAK,))
+        case ["test-phone"]:
+            set_up("test")
+            return stages.run_all((stages.PHONE,))
+        case ["test-deploy"]:
+            set_up("test")
+            return stages.run_all((stages.DEPLOY,))
         case ["lint"]:
             with _alone():
                 environment.ensure("test", print)
@@ -76,17 +97,18 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def set_up(kind: environment.Kind) -> None:
+def set_up(kind: environment.Kind, *, phone: bool = False) -> None:
     """Everything that a call needs, or that the tests need on top; what is there already is left alone."""
-    steps = Steps(6 if kind == "test" else 5)
+    phone = phone or kind == "test"
+    steps = Steps(7 if phone else 5)
     with _alone():
         with steps.step("This machine"):
             machine.check()
             if not VENV_PYTHON.exists() and not livekit_server.find():
                 machine.check_disk(machine.COLD_BYTES[kind])
-        if kind == "test":
+        if phone:
             with steps.step("System packages"):
-                debian.ensure(steps.life)
+                debian.ensure(steps.life, debian.TESTS if kind == "test" else debian.PHONE)
         with steps.step("uv, the installer"):
             if not environment.is_current(kind):
                 uv.ensure(steps.life)
@@ -96,6 +118,12 @@ def set_up(kind: environment.Kind) -> None:
             livekit_server.ensure(steps.life)
         with steps.step("Web client"):
             web_client.ensure(steps.life)
+        if kind == "test":
+            with steps.step("livekit-sip, helm, helm-unittest"):
+                go_program.ensure([livekit_sip.PROGRAM, *charts.PROGRAMS], steps.life)
+        elif phone:
+            with steps.step("livekit-sip"):
+                go_program.ensure([livekit_sip.PROGRAM], steps.life)
 
 
 def clean() -> None:
@@ -117,7 +145,7 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _become(word: str) -> None:
+def _become(*words: str) -> None:
     sys.stdout.flush()
     os.chdir(ROOT)
-    os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "worker.cli", word])  # noqa: S606 - Ctrl-C goes straight to it
+    os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", "worker.cli", *words])  # noqa: S606 - Ctrl-C goes straight to it

@@ -44,14 +44,20 @@ LINT = Stage("lint", ("ruff", "check", "--quiet"))
 FORMAT = Stage("format", ("ruff", "format", "--check", "--quiet"))
 TYPES = Stage("types", ("mypy",))
 IMPORTS = Stage("import rules", ("lint-imports",))
-UNIT = pytest("unit", "not system and not browser and not fault")
-SYSTEM = pytest("system", "system and not browser and not fault")
+UNIT = pytest(
+    "unit", "not system and not browser and not fault and not phone and not deploy and not contract and not k8s"
+)
+SYSTEM = pytest("system", "system and not browser and not fault and not phone and not contract")
+CONTRACT = pytest("contract", "contract")
 BROWSER = pytest("browser", "browser")
+PHONE = pytest("phone", "phone")
+DEPLOY = pytest("deploy", "deploy")
+K8S = pytest("k8s", "k8s", "-s", "tests/k8s")
 FAULT = pytest("fault", "fault and not long and not soak", "-s", "tests/fault")
 ALL_FAULTS = pytest("fault", "fault and not soak", "-s", "tests/fault")
 SOAK = pytest("soak", "soak", "-s", "tests/fault")
 STATIC = (LINT, FORMAT, TYPES, IMPORTS)
-ALL = (*STATIC, UNIT, SYSTEM, FAULT, BROWSER)
+ALL = (*STATIC, UNIT, CONTRACT, SYSTEM, FAULT, BROWSER, PHONE, DEPLOY)
 
 
 def run_all(stages: tuple[Stage, ...]) -> int:

@@ -1,0 +1,21 @@
+"""What checks the Helm chart: helm and helm-unittest, built at pinned versions. Only the tests need them."""
+
+from __future__ import annotations
+
+from worker.setup.go_program import GoProgram
+
+HELM = GoProgram(
+    name="helm",
+    package="helm.sh/helm/v4/cmd/helm",
+    module="helm.sh/helm/v4",
+    version="4.3.1",
+    oldest=(4, 0),
+    asks=("version", "--short"),
+)
+UNITTEST = GoProgram(
+    name="helm-unittest",
+    package="github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
+    module="github.com/helm-unittest/helm-unittest",
+    version="1.0.0",
+)
+PROGRAMS = (HELM, UNITTEST)
