@@ -1,11 +1,12 @@
 """Every setting, once: its name, default, meaning and what is allowed. Only this file reads the environment.
 
-`Settings()` reads the environment and `.env`. A wrong value raises SettingsError, which names the variable, the value
-(never a secret's) and what is allowed.
+`Settings()` reads the environment, `.env`, and in the folder that SECRETS_DIR names files that are called as settings
+are. A wrong value raises SettingsError, which names the variable, the value (never a secret's) and what is allowed.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -199,7 +200,7 @@ class Settings(HttpSettings, PhoneSettings, RecordSettings):
 
     def __init__(self, **values: Any) -> None:
         try:
-            super().__init__(**values)
+            super().__init__(**({"_secrets_dir": os.environ.get("SECRETS_DIR")} | values))
         except ValidationError as error:
             raise SettingsError(_one_line(error)) from None
 

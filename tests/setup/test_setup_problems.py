@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.setup import commands, environment, machine, uv
+from worker.setup import commands, debian, environment, machine, uv
 from worker.setup.problem import Problem, from_os_error, from_output
 
 OLD_PYTHON = """
@@ -165,3 +165,20 @@ def test_the_doctor_makes_and_changes_no_environment(
     (tmp_path / "python").touch()
     assert commands.main(["doctor"]) == 0
     assert become == ["doctor"]
+
+
+def test_without_openmp_it_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "has_openmp", lambda: False)
+    monkeypatch.setattr(debian, "can_install", lambda: False)
+    with pytest.raises(Problem, match=r"libgomp\.so\.1 is missing.*apt install libgomp1"):
+        debian.ensure_openmp(print)
+
+
+def test_openmp_is_looked_for_as_the_loader_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_there(name: str) -> None:
+        assert name == "libgomp.so.1"
+        raise OSError
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("ctypes.CDLL", not_there)
+    assert not machine.has_openmp()

@@ -1,4 +1,4 @@
-"""What checks the Helm chart: helm and helm-unittest, built at pinned versions. Only the tests need them."""
+"""What checks the Helm chart and the compose files: helm, helm-unittest and compose-go, built at pinned versions. Only the tests need them."""
 
 from __future__ import annotations
 
@@ -18,4 +18,10 @@ UNITTEST = GoProgram(
     module="github.com/helm-unittest/helm-unittest",
     version="1.0.0",
 )
-PROGRAMS = (HELM, UNITTEST)
+COMPOSE = GoProgram(  # reads compose files as docker compose does, without Docker
+    name="compose-go",
+    package="github.com/compose-spec/compose-go/v2/cmd",
+    module="github.com/compose-spec/compose-go/v2",
+    version="2.10.0",
+)
+PROGRAMS = (HELM, UNITTEST, COMPOSE)

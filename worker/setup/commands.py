@@ -14,6 +14,7 @@ from worker.setup import (
     debian,
     environment,
     go_program,
+    image,
     livekit_server,
     livekit_sip,
     locks,
@@ -86,6 +87,10 @@ def _run(arguments: list[str]) -> int:
             with _alone():
                 environment.ensure("test", print)
             return stages.run_all(stages.STATIC)
+        case ["image-packages", str() as kind]:
+            image.packages(kind)
+        case ["image-project", str() as kind]:
+            image.project(kind)
         case ["lock"]:
             locks.compile_all()
         case ["lock", "--upgrade"]:
@@ -104,6 +109,7 @@ def set_up(kind: environment.Kind, *, phone: bool = False) -> None:
     with _alone():
         with steps.step("This machine"):
             machine.check()
+            debian.ensure_openmp(steps.life)
             if not VENV_PYTHON.exists() and not livekit_server.find():
                 machine.check_disk(machine.COLD_BYTES[kind])
         if phone:
@@ -119,7 +125,7 @@ def set_up(kind: environment.Kind, *, phone: bool = False) -> None:
         with steps.step("Web client"):
             web_client.ensure(steps.life)
         if kind == "test":
-            with steps.step("livekit-sip, helm, helm-unittest"):
+            with steps.step("livekit-sip, helm, helm-unittest, compose-go"):
                 go_program.ensure([livekit_sip.PROGRAM, *charts.PROGRAMS], steps.life)
         elif phone:
             with steps.step("livekit-sip"):

@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from worker.setup import livekit_sip
+from worker.setup import livekit_sip, machine
+from worker.setup.problem import Problem
 from worker.setup.process import execute
 
 # program that must be on PATH, or file that must be there → its package
@@ -55,11 +56,27 @@ def ensure(life: Callable[[str], None], wanted: Mapping[str, str] = TESTS) -> bo
     if not can_install():
         life(f"not installed, what needs them is left out: {' '.join(packages)}")
         return False
+    _install(packages, life)
+    return True
+
+
+def ensure_openmp(life: Callable[[str], None]) -> None:
+    """The one system library that a call needs. Raises Problem where it is missing and not ours to install."""
+    if machine.has_openmp():
+        return
+    if not can_install():
+        raise Problem(
+            "libgomp.so.1 is missing, which the embedded language model needs: "
+            "apt install libgomp1 (Fedora: dnf install libgomp)"
+        )
+    _install(["libgomp1"], life)
+
+
+def _install(packages: list[str], life: Callable[[str], None]) -> None:
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     execute("apt-get update", ["apt-get", "update"], life=life, env=env, deadline_s=300)
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     execute("apt-get install", command, life=life, env=env)
-    return True
 
 
 def _is_there(sign: str) -> bool:

@@ -14,6 +14,10 @@ EXTRAS = {
     "call": ("worker", "embedded"),
     "cpu": ("worker", "embedded", "cpu"),
     "vibevoice": ("worker", "embedded", "cpu", "engine"),
+    # What the images hold (deploy/docker): the engine of a CPU is the models' image too.
+    "image-service": ("worker", "redis", "c2pa", "postgres", "tracing"),
+    "image-engine-cpu": ("worker", "embedded", "cpu", "redis", "tracing"),
+    "image-engine": ("worker", "engine", "tracing"),
     "test": ("worker", "embedded", "dev"),
 }
 TOOLS = ("uv", "go", "node", "llm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import shutil
@@ -33,6 +34,17 @@ def check_disk(needed_bytes: int) -> None:
             f"the disk has {free / 1e9:.1f} GB free in {ROOT}, the first set-up needs {needed_bytes / 1e9:.1f} GB: "
             "free some space, or clone to another disk"
         )
+
+
+def has_openmp() -> bool:
+    """GCC's OpenMP library, which the embedded language model is linked with and does not bring. Linux only."""
+    if sys.platform != "linux":
+        return True
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _check_glibc(given: str | None) -> None:
