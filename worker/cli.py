@@ -70,6 +70,14 @@ def models() -> None:
 
 
 @app.command()
+def secrets(folder: Annotated[Path, typer.Argument(help="Folder for SECRETS_DIR.")]) -> None:
+    """Make the secrets that the parts of an installation share, each once; an API key is printed when it is made."""
+    from worker.secret_folder import make
+
+    raise SystemExit(make(folder, livekit_api_key=_settings("secrets").livekit_api_key))
+
+
+@app.command()
 def worker() -> None:
     """The LiveKit worker: takes calls and runs the turn loop. /metrics, /fleet and health on METRICS_PORT."""
     from worker.agent_server import run

@@ -1,4 +1,4 @@
-"""What checks the Helm chart and the compose files: helm, helm-unittest and compose-go, built at pinned versions. Only the tests need them."""
+"""What checks the chart and the compose files: helm, helm-unittest, compose-go. Only the tests need them."""
 
 from __future__ import annotations
 
