@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 
@@ -30,7 +29,7 @@ def packages(kind: str) -> None:
     execute("uv venv", [program, "venv", "--clear", "--python", sys.executable, VENV], life=_tell)
     locks = [REQUIREMENTS / f"{lock}.txt", *([REQUIREMENTS / "llm.txt"] if language_model else [])]
     sync: Command = [program, "pip", "sync", "--python", VENV_PYTHON, "--require-hashes", "--compile-bytecode", *locks]
-    execute("uv pip sync", sync, life=_tell, env=os.environ | {"UV_NO_CACHE": "1"})
+    execute("uv pip sync", sync, life=_tell)
     if page:
         web_client.ensure(_tell)
 
