@@ -16,6 +16,11 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tests")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--integration", action="store_true", help="run tests/integration against running services")
+
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

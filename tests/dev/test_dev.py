@@ -9,6 +9,7 @@ import yaml
 
 from worker import dev
 from worker.dev import livekit as dev_livekit
+from worker.dev import ports
 from worker.dev.supervisor import Part
 from worker.settings import Settings
 from worker.setup import livekit_server
@@ -100,3 +101,11 @@ def test_the_config_keeps_to_this_machine_and_asks_nobody_outside() -> None:
     addresses = re.findall(r"[\w.]+(?=:\d+)", " ".join(config["rtc"]["stun_servers"]))
     assert addresses == ["127.0.0.1"]
     assert config["agents"]["target_load"] == 1.0
+
+
+def test_an_engine_that_is_named_is_not_started_again() -> None:
+    for given in ({"engine_url": "http://127.0.0.1:8001"}, {"engine_urls": "http://127.0.0.1:1,http://127.0.0.1:2"}):
+        assert "engine" not in by_name(dev.parts(settings(**given)))
+        assert "ENGINE_PORT" not in {
+            port.variable for port in ports.all_ports(settings(**given), livekit=True, engine=False)
+        }

@@ -49,6 +49,10 @@ def starts_livekit(settings: Settings) -> bool:
     return settings.livekit_url.rstrip("/") == LOCAL_LIVEKIT
 
 
+def starts_engine(settings: Settings) -> bool:
+    return not (settings.engine_url or settings.engine_urls)
+
+
 class Dev:
     """One start of the whole product."""
 
@@ -61,7 +65,9 @@ class Dev:
 
     async def run(self) -> int:
         own = starts_livekit(self._settings)
-        if problem := ports.complaint(ports.all_ports(self._settings, livekit=own)):
+        if problem := ports.complaint(
+            ports.all_ports(self._settings, livekit=own, engine=starts_engine(self._settings))
+        ):
             raise DevError(problem)
         self._stop_on_signals()
         self._console.say("Starting; Ctrl-C ends it.")
@@ -118,10 +124,12 @@ def parts(settings: Settings) -> list[Part]:
         }
         started = [_livekit(settings, key)]
     first_load_s = 90.0 if settings.tts_backend == "embedded" else FIRST_LOAD_S
+    if starts_engine(settings):
+        # The voice speaks until the worker's last call is over: it is stopped after the worker.
+        engine = _ours("engine", env | _share(settings), f"{base}:{settings.engine_port}/readyz", first_load_s, ends=1)
+        started.append(engine)
     return [
         *started,
-        # The voice speaks until the worker's last call is over: it is stopped after the worker.
-        _ours("engine", env | _share(settings), f"{base}:{settings.engine_port}/readyz", first_load_s, ends=1),
         _ours("models", env, f"{base}:{settings.models_port}/readyz", ends=1),
         _ours("worker", env, f"{base}:{settings.metrics_port}/readyz"),
         _ours("serve", env, f"{base}:{settings.http_port}/readyz"),

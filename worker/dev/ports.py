@@ -27,12 +27,12 @@ class Port:
         return not (self.kind == "tcp" and _answers(self)) and _binds(self)
 
 
-def all_ports(settings: Settings, *, livekit: bool) -> tuple[Port, ...]:
-    """Every port of a machine that runs the whole product; those of livekit-server where we start it."""
+def all_ports(settings: Settings, *, livekit: bool, engine: bool = True) -> tuple[Port, ...]:
+    """Every port of a machine that runs the whole product; those of livekit-server and engine where we start them."""
     host = settings.host
     ours = (
         Port("HTTP_PORT", settings.http_port, host),
-        Port("ENGINE_PORT", settings.engine_port, host),
+        *((Port("ENGINE_PORT", settings.engine_port, host),) if engine else ()),
         Port("MODELS_PORT", settings.models_port, host),
         Port("METRICS_PORT", settings.metrics_port, host),
         Port("WORKER_HEALTH_PORT", settings.worker_health_port, host),

@@ -27,9 +27,12 @@ def look_at_machine(_: Settings) -> list[Finding]:
 
 
 def look_at_ports(settings: Settings) -> list[Finding]:
-    from worker.dev import starts_livekit
+    from worker.dev import starts_engine, starts_livekit
 
-    return [_port(port) for port in ports.all_ports(settings, livekit=starts_livekit(settings))]
+    return [
+        _port(port)
+        for port in ports.all_ports(settings, livekit=starts_livekit(settings), engine=starts_engine(settings))
+    ]
 
 
 def _python() -> Finding:
