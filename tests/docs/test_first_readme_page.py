@@ -14,7 +14,15 @@ from typer.main import get_command
 from worker import cli
 from worker.settings import Settings
 
-VARIABLES = "TTS_MODEL_NAME TTS_DEVICE TTS_MAX_BATCH_SIZE LLM_PROVIDER LLM_MODEL LOG_LEVEL METRICS_PORT".split()
+VARIABLES = (
+    "TTS_MODEL_NAME",
+    "TTS_DEVICE",
+    "TTS_MAX_BATCH_SIZE",
+    "LLM_PROVIDER",
+    "LLM_MODEL",
+    "LOG_LEVEL",
+    "METRICS_PORT",
+)
 METRICS = (
     "tts_request_duration_seconds",
     "tts_time_to_first_audio_seconds",

@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 import tts_plugin
 from tts_plugin.client import EngineClient
-from worker.api import chat, errors, health, join_token, pages, synthesize, webhooks
+from worker.api import chat, errors, health, join_token, pages, stream_socket, synthesize, webhooks
 from worker.api.body import BodyLimit
 from worker.api.fleet_view import FleetView
 from worker.api.gate import Gate, require_guarded
@@ -27,6 +27,7 @@ from worker.api.metrics import HttpMetrics, Measured
 from worker.api.oidc import Issuer
 from worker.api.provenance import Provenance, Signer
 from worker.api.security import SecurityHeaders
+from worker.api.socket_guards import guarded_sockets
 from worker.loop_watch import LoopLag
 from worker.providers import build_llm
 from worker.settings import Settings, SettingsError
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
     patrol = Patrol(settings, fleet, metrics) if settings.watch_rooms else None
     model = build_llm(settings)
     answers = Answers()
+    rate = Rate(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,21 +90,22 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(join_token.routes(settings, fleet, metrics))
     app.include_router(chat.routes(settings, engine, model))
     app.include_router(synthesize.routes(settings, engine, answers))
+    app.include_router(stream_socket.routes(settings, engine, rate))
     app.include_router(health.routes(settings, fleet, metrics))
     app.include_router(webhooks.routes(settings, patrol.hint if patrol else lambda _: None, metrics))
     app.include_router(pages.routes())  # last: it takes every path that is left
-    _protect(app, settings, metrics)
+    _protect(app, settings, metrics, rate)
     return app
 
 
-def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
+def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics, rate: Rate) -> None:
     """What every request passes before it comes to a route. The one added last stands first."""
     limits = {"/synthesize": TEXT_BODY_BYTES, "/chat": TEXT_BODY_BYTES, webhooks.PATH: webhooks.BODY_BYTES}
     app.add_middleware(BodyLimit, default=BODY_BYTES, limits=limits)
     if settings.c2pa:
         app.add_middleware(Provenance, signer=Signer(settings))
     app.add_middleware(Deadline, seconds=ANSWER_S, longer=dict.fromkeys(TEXT_PATHS, LONG_ANSWER_S))
-    rate, at_once = Rate(settings), settings.requests_at_once
+    at_once = settings.requests_at_once
     app.add_middleware(Limited, who=by_asker, rate=rate, at_once=at_once)
     app.add_middleware(Gate, settings=settings, issuer=Issuer(settings) if settings.oidc_issuer else None)
     app.add_middleware(Limited, who=by_address(settings), rate=rate, at_once=at_once)
@@ -114,13 +117,15 @@ def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
 
 def server(settings: Settings, create: Callable[[Settings], FastAPI] = create_app) -> uvicorn.Server:
     """The service in a server that listens nowhere yet; hand it sockets."""
+    http = guarded(per_address=settings.connections_per_address, unlimited=settings.trusted_proxies)
     return uvicorn.Server(
         uvicorn.Config(
             create(settings),
             log_config=None,
             access_log=False,
-            http=guarded(per_address=settings.connections_per_address, unlimited=settings.trusted_proxies),
-            ws="none",
+            http=http,
+            ws=guarded_sockets(http),
+            ws_per_message_deflate=False,
             ws_max_size=WS_BYTES,
             ws_ping_interval=WS_PING_S,
             ws_ping_timeout=WS_PING_S,

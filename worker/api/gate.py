@@ -23,6 +23,8 @@ from worker.settings import Settings, SettingsError
 # Probes, the page, and LiveKit's webhooks, which bring their own signature.
 PUBLIC = {"/", "/livez", "/readyz", pages.VENDOR_PATH, webhooks.PATH}
 MAX_TOKEN_CHARS = 8_192
+PROTOCOL = "tts-ops"  # what a WebSocket that names protocols is told it speaks
+KEY_PROTOCOL = "tts-ops.key."  # a browser's WebSocket sends no header of its own, and addresses stand in logs
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +83,8 @@ class Gate:
             raise self._unreadable(error) from None
 
     async def _by_token(self, scope: Scope) -> Asker:
-        kind, _, token = _one(scope, b"authorization").partition(" ")
-        token = token.strip()
-        if kind.lower() == "bearer" and 0 < len(token) <= MAX_TOKEN_CHARS and token.isascii():
+        token = _token(scope)
+        if 0 < len(token) <= MAX_TOKEN_CHARS and token.isascii():
             try:
                 key = self._keys.find(token)
             except SettingsError as error:
@@ -108,13 +109,19 @@ class Gate:
 
 
 async def _refuse(refusal: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":  # before it is accepted: the server answers 403
-        await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
-        return
-    response = answer(refusal)
+    response = answer(refusal)  # to a WebSocket too: instead of the upgrade
     if refusal.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="tts-ops"'
     await response(scope, receive, send)
+
+
+def _token(scope: Scope) -> str:
+    """A key or a JWT; empty when there is none, or more than one to choose from."""
+    kind, _, token = _one(scope, b"authorization").partition(" ")
+    if kind:
+        return token.strip() if kind.lower() == "bearer" else ""
+    offered = [name for name in scope.get("subprotocols", ()) if name.startswith(KEY_PROTOCOL)]
+    return offered[0].removeprefix(KEY_PROTOCOL) if len(offered) == 1 else ""
 
 
 def _one(scope: Scope, wanted: bytes) -> str:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.api.asker import Asker, address_of, is_this_machine
 from worker.api.errors import ApiError, answer
-from worker.api.gate import is_public
+from worker.api.gate import PROTOCOL, is_public
 from worker.api.security import hostname
 from worker.settings import Settings, SettingsError
 
@@ -117,7 +117,10 @@ def by_asker(scope: Scope) -> str | None:
 
 async def _refuse(refusal: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1013, "reason": refusal.code})
+        # Accepted first: a browser is told neither the status nor the body of an upgrade that was refused.
+        spoken = PROTOCOL if PROTOCOL in scope["subprotocols"] else None
+        await send({"type": "websocket.accept", "subprotocol": spoken, "headers": []})
+        await send({"type": "websocket.close", "code": 1013, "reason": refusal.message})
         return
     await answer(refusal)(scope, receive, send)
 
