@@ -85,9 +85,3 @@ variable "livekit_public_url" {
   description = "LiveKit as browsers reach it, wss://…"
   type        = string
 }
-
-variable "provider_secret" {
-  description = "Name of a Kubernetes secret in the namespace with ANTHROPIC_API_KEY, DEEPGRAM_API_KEY and the like; empty: embedded models."
-  type        = string
-  default     = ""
-}
