@@ -140,16 +140,20 @@ class StreamConnection:
             self._bad("", f"say.id is {say.id!r}; it must be new and not empty")
             return
         if len(self._utterances) >= MAX_UTTERANCES:
-            self._put(
+            self._refuse(
                 Failed(say.id, "at_capacity", f"a socket carries {MAX_UTTERANCES} utterances at once", True, 0, 1.0)
             )
             return
         try:
             self._utterances[say.id] = self._metrics.admit(say, self._emit)
         except Refused as refused:
-            self._put(
+            self._refuse(
                 Failed(say.id, refused.code, refused.message, refused.retryable, retry_after_s=refused.retry_after_s)
             )
+
+    def _refuse(self, failed: Failed) -> None:
+        self._finished.append(failed.id)  # its text is on its way already, and no mistake
+        self._put(failed)
 
     def _bad(self, id: str, reason: str) -> None:
         self._bad_messages += 1
