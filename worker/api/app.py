@@ -16,7 +16,18 @@ from starlette.middleware.cors import CORSMiddleware
 
 import tts_plugin
 from tts_plugin.client import EngineClient
-from worker.api import chat, errors, health, join_token, pages, stream_socket, synthesize, webhooks
+from worker.api import (
+    chat,
+    errors,
+    health,
+    join_token,
+    openai_models,
+    openai_speech,
+    pages,
+    stream_socket,
+    synthesize,
+    webhooks,
+)
 from worker.api.body import BodyLimit
 from worker.api.fleet_view import FleetView
 from worker.api.gate import Gate, require_guarded
@@ -25,6 +36,7 @@ from worker.api.idempotency import Answers
 from worker.api.limits import Limited, Rate, by_address, by_asker
 from worker.api.metrics import HttpMetrics, Measured
 from worker.api.oidc import Issuer
+from worker.api.openai_errors import OpenAiErrors
 from worker.api.provenance import Provenance, Signer
 from worker.api.security import SecurityHeaders
 from worker.api.socket_guards import guarded_sockets
@@ -90,6 +102,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(join_token.routes(settings, fleet, metrics))
     app.include_router(chat.routes(settings, engine, model))
     app.include_router(synthesize.routes(settings, engine, answers))
+    app.include_router(openai_speech.routes(settings, engine))
+    app.include_router(openai_models.routes(settings, engine))
     app.include_router(stream_socket.routes(settings, engine, rate))
     app.include_router(health.routes(settings, fleet, metrics))
     app.include_router(webhooks.routes(settings, patrol.hint if patrol else lambda _: None, metrics))
@@ -100,7 +114,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics, rate: Rate) -> None:
     """What every request passes before it comes to a route. The one added last stands first."""
-    limits = {"/synthesize": TEXT_BODY_BYTES, "/chat": TEXT_BODY_BYTES, webhooks.PATH: webhooks.BODY_BYTES}
+    limits = {
+        "/synthesize": TEXT_BODY_BYTES,
+        "/chat": TEXT_BODY_BYTES,
+        openai_speech.PATH: TEXT_BODY_BYTES,
+        webhooks.PATH: webhooks.BODY_BYTES,
+    }
     app.add_middleware(BodyLimit, default=BODY_BYTES, limits=limits)
     if settings.c2pa:
         app.add_middleware(Provenance, signer=Signer(settings))
@@ -112,6 +131,7 @@ def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics, rate: Rate)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(SecurityHeaders, livekit_url=settings.livekit_browser_url)
+    app.add_middleware(OpenAiErrors)
     app.add_middleware(Measured, metrics=metrics)
 
 
