@@ -70,6 +70,36 @@ def models() -> None:
 
 
 @app.command()
+def plan(
+    calls: Annotated[int, typer.Option(help="Calls at once, at the peak.")],
+    gpu: Annotated[str, typer.Option(help="Card of each node: L4, A10G, L40S, A100, H100.")] = "L4",
+    slots: Annotated[int | None, typer.Option(help="Utterances at once of one engine, from its /health.")] = None,
+    over_roofline: Annotated[
+        float, typer.Option(help="Without --slots: how far the engine is over its roofline.")
+    ] = 4.0,
+    duty: Annotated[float, typer.Option(min=0.01, max=1, help="Part of a call that the agent speaks.")] = 0.35,
+    cores: Annotated[int, typer.Option(help="Cores of a node for its calls.")] = 8,
+    embedded_models: Annotated[bool, typer.Option(help="Recogniser and language model on the same node.")] = False,
+    call_s: Annotated[float, typer.Option(min=1, help="Mean length of a call, seconds.")] = 180.0,
+    ramp_min: Annotated[
+        float, typer.Option(min=1, help="Minutes in which calls grow from a fifth to the peak.")
+    ] = 60.0,
+    cold_start_s: Annotated[int, typer.Option(min=1, help="From the autoscaler's decision to a ready worker.")] = 180,
+    node_price: Annotated[float | None, typer.Option(help="Of a node hour, in any currency.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """How many engines, workers and nodes a number of calls takes, with a simulated surge. docs/scaling.md."""
+    from worker.plan.command import run
+    from worker.plan.sizing import Question
+
+    question = Question(
+        calls, gpu, slots, over_roofline, duty, cores_per_node=cores, embedded_models=embedded_models, call_s=call_s,
+        ramp_s=int(ramp_min * 60), cold_start_s=cold_start_s, node_price=node_price,
+    )  # fmt: skip
+    raise SystemExit(run(question, as_json=as_json))
+
+
+@app.command()
 def secrets(folder: Annotated[Path, typer.Argument(help="Folder for SECRETS_DIR.")]) -> None:
     """Make the secrets that the parts of an installation share, each once; an API key is printed when it is made."""
     from worker.secret_folder import make
