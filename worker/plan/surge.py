@@ -1,6 +1,6 @@
 """A simulated surge: calls grow to their peak, an autoscaler follows, new workers come late. How many are refused?
 
-One step a second. Arrivals are Poisson's, lengths exponential; the autoscaler reads, decides and waits as Kubernetes' does.
+One step a second. Arrivals are Poisson's, lengths exponential; the autoscaler reads and waits as Kubernetes' does.
 """
 
 from __future__ import annotations
