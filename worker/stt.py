@@ -27,6 +27,7 @@ from worker.speech_segments import WINDOW_SAMPLES
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW_BYTES = 2 * WINDOW_SAMPLES
+PIECE_BYTES = 32 * 1024
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
 HEARTBEAT_S = 5.0
@@ -36,9 +37,7 @@ LOOK_S = 0.25  # how often the deadline is looked at
 class EmbeddedSTT(stt.STT[Any]):
     def __init__(self, base_url: str) -> None:
         """`base_url` of the models process, such as http://127.0.0.1:8002."""
-        super().__init__(
-            capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=False)
-        )
+        super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=True))
         self._url = f"{base_url.rstrip('/')}/transcribe"
 
     @property
@@ -58,7 +57,20 @@ class EmbeddedSTT(stt.STT[Any]):
     async def _recognize_impl(
         self, buffer: AudioBuffer, *, language: NotGivenOr[str] = NOT_GIVEN, conn_options: APIConnectOptions
     ) -> stt.SpeechEvent:
-        raise NotImplementedError("EmbeddedSTT streams only: use stream()")
+        """One stretch of speech of at most 30 s, 16 kHz and one channel; English only."""
+        frame = rtc.combine_audio_frames(buffer)
+        if frame.sample_rate != SAMPLE_RATE_HZ or frame.num_channels != 1:
+            raise ValueError(f"{frame.sample_rate} Hz, {frame.num_channels} channels; allowed: {SAMPLE_RATE_HZ} Hz, 1")
+        try:
+            async with asyncio.timeout(conn_options.timeout), aiohttp.ClientSession() as session:
+                async with session.ws_connect(self._url, heartbeat=HEARTBEAT_S) as socket:
+                    text = await _hear_whole(socket, bytes(frame.data.cast("B")))
+        except TimeoutError as error:
+            raise APITimeoutError("the models process does not answer") from error
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise APIConnectionError(f"the models process cannot be reached: {type(error).__name__}") from error
+        words = stt.SpeechData(language=LanguageCode("en"), text=text, confidence=1.0)
+        return stt.SpeechEvent(stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[words])
 
 
 class EmbeddedStream(stt.RecognizeStream):
@@ -124,6 +136,20 @@ class EmbeddedStream(stt.RecognizeStream):
                 self._event_ch.send_nowait(event)
         self._ear.told.clear()
         (self._settled.clear if self._ear.is_owed else self._settled.set)()
+
+
+async def _hear_whole(socket: aiohttp.ClientWebSocketResponse, pcm: bytes) -> str:
+    await socket.send_str(json.dumps({"type": "start"}))
+    for begin in range(0, len(pcm), PIECE_BYTES):
+        await socket.send_bytes(pcm[begin : begin + PIECE_BYTES])
+    await socket.send_str(json.dumps({"type": "final", "id": 1}))
+    async for message in socket:
+        answer = json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else {}
+        if answer.get("type") == "final":
+            return str(answer["text"])
+        if answer.get("type") == "error":
+            raise APIConnectionError(f"the models process refused: {answer['message']}", retryable=False)
+    raise APIConnectionError("the models process hung up")
 
 
 def _events(said: Said) -> Iterator[stt.SpeechEvent]:

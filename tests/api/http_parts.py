@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import uvicorn
 from aiohttp import web
+from fastapi import FastAPI
 
 from tts_plugin.engine.embedded import EmbeddedBackend
 from tts_plugin.server import create_app, uvicorn_config
@@ -98,6 +99,20 @@ def settings_for_test(**values: Any) -> Settings:
         "api_keys_file": Path("no-such-folder/api-keys.json"),
     }
     return Settings(_env_file=None, **(base | values))
+
+
+@contextmanager
+def serving_app(app: FastAPI) -> Iterator[str]:
+    """A server around `app` in a thread of its own; gives its address."""
+    listener = listen("127.0.0.1", 0)
+    app_server = uvicorn.Server(uvicorn_config(app))
+    thread = threading.Thread(target=app_server.run, kwargs={"sockets": [listener]}, name="test-app")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        app_server.should_exit = True
+        thread.join(timeout=10)
 
 
 @contextmanager

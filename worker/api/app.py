@@ -23,9 +23,11 @@ from worker.api import (
     join_token,
     openai_models,
     openai_speech,
+    openapi,
     pages,
     stream_socket,
     synthesize,
+    transcriptions,
     webhooks,
 )
 from worker.api.body import BodyLimit
@@ -78,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     patrol = Patrol(settings, fleet, metrics) if settings.watch_rooms else None
     model = build_llm(settings)
     answers = Answers()
+    ear = transcriptions.Ear(settings)
     rate = Rate(settings)
 
     @asynccontextmanager
@@ -95,18 +98,21 @@ def create_app(settings: Settings) -> FastAPI:
             await lag.aclose()
             await engine.aclose()
             await model.aclose()
+            await ear.aclose()
             answers.close()
 
-    app = FastAPI(title="tts-ops", version=tts_plugin.__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(version=tts_plugin.__version__, lifespan=lifespan, openapi_url=None)
     errors.install(app)
     app.include_router(join_token.routes(settings, fleet, metrics))
     app.include_router(chat.routes(settings, engine, model))
     app.include_router(synthesize.routes(settings, engine, answers))
     app.include_router(openai_speech.routes(settings, engine))
+    app.include_router(transcriptions.routes(ear))
     app.include_router(openai_models.routes(settings, engine))
     app.include_router(stream_socket.routes(settings, engine, rate))
     app.include_router(health.routes(settings, fleet, metrics))
     app.include_router(webhooks.routes(settings, patrol.hint if patrol else lambda _: None, metrics))
+    app.include_router(openapi.routes(app))
     app.include_router(pages.routes())  # last: it takes every path that is left
     _protect(app, settings, metrics, rate)
     return app
@@ -120,7 +126,8 @@ def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics, rate: Rate)
         openai_speech.PATH: TEXT_BODY_BYTES,
         webhooks.PATH: webhooks.BODY_BYTES,
     }
-    app.add_middleware(BodyLimit, default=BODY_BYTES, limits=limits)
+    streamed = {transcriptions.PATH: transcriptions.BODY_BYTES}
+    app.add_middleware(BodyLimit, default=BODY_BYTES, limits=limits, streamed=streamed)
     if settings.c2pa:
         app.add_middleware(Provenance, signer=Signer(settings))
     app.add_middleware(Deadline, seconds=ANSWER_S, longer=dict.fromkeys(TEXT_PATHS, LONG_ANSWER_S))
