@@ -88,3 +88,27 @@ async def test_livekits_own_token_source_gets_a_ticket(
     assert ticket["serverUrl"].startswith("ws")
     assert "error" in await page.evaluate(ask, [text, "other"])
     assert "error" in await page.evaluate(ask, ["no key", "vera"])
+
+
+async def test_the_page_of_the_api_shows_every_route_without_a_key(
+    start: Start, tmp_path: Path, browser: Browser, build_dir: Path
+) -> None:
+    keys = KeyFile(tmp_path / "api-keys.json")
+    keys.add("shop")
+    service = await start(api_keys_file=keys.path, open_on_loopback=False)
+    page = await browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    await page.goto(f"{service.url}/docs")
+    await page.locator("body[data-ready=true]").wait_for(timeout=30_000)
+    async with service.client.get("/openapi.json") as answer:
+        told = await answer.json()
+    routes = [(method.upper(), path) for path, methods in told["paths"].items() for method in methods]
+    assert await page.locator("main details").count() == len(routes)
+    for method, path in routes:
+        assert await page.locator("summary", has_text=path).filter(has_text=method).count() >= 1, path
+    whole = page.locator("details", has_text="/synthesize")
+    await whole.locator("summary").click()
+    assert await whole.get_by_text("opus is Ogg").is_visible()
+    assert complaints == []
+    await page.screenshot(path=build_dir / "api-page.png", full_page=True)

@@ -28,6 +28,7 @@ from worker.api.thinking import deltas
 from worker.settings import Settings
 
 MAX_CHARS = 2_000  # what a person says in one turn
+CHAT_ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": {**ANSWERS[200]["content"], "application/json": {}}}}
 MAX_JSON_BYTES = 16 * 1024 * 1024  # of sound within one JSON answer
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any]) -> API
     router = APIRouter()
     conversations = Conversations()
 
-    @router.post("/chat", response_class=Response, responses=ANSWERS)
+    @router.post("/chat", response_class=Response, responses=CHAT_ANSWERS)
     async def chat(body: ChatRequest, request: Request) -> Response:
         output = body.output()
         agent = _agent(settings)

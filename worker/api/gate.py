@@ -20,8 +20,8 @@ from worker.api.security import hostname, is_loopback
 from worker.keys import KeyFile
 from worker.settings import Settings, SettingsError
 
-# Probes, the page, and LiveKit's webhooks, which bring their own signature.
-PUBLIC = {"/", "/livez", "/readyz", pages.VENDOR_PATH, webhooks.PATH}
+# Probes, the pages, and LiveKit's webhooks, which bring their own signature.
+PUBLIC = {"/", "/docs", "/openapi.json", "/livez", "/readyz", pages.VENDOR_PATH, webhooks.PATH}
 MAX_TOKEN_CHARS = 8_192
 PROTOCOL = "tts-ops"  # what a WebSocket that names protocols is told it speaks
 KEY_PROTOCOL = "tts-ops.key."  # a browser's WebSocket sends no header of its own, and addresses stand in logs

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.responses import FileResponse
+from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 
 from worker.api.errors import ApiError
@@ -35,6 +36,8 @@ def routes(folder: Path | None = None) -> APIRouter:
     async def page(path: str, request: Request) -> Response:
         if files is None:
             raise ApiError(503, "not_set_up", "The call page is not installed; install tts-ops with web_demo.")
+        if allowed := _methods_of(request):
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
         name = path or "index.html"
         if PurePosixPath(name).suffix not in SERVED or "\0" in name or any(p[:1] == "." for p in name.split("/")):
             raise HTTPException(404)
@@ -43,6 +46,12 @@ def routes(folder: Path | None = None) -> APIRouter:
         return response
 
     return router
+
+
+def _methods_of(request: Request) -> set[str]:
+    """What a route of this very path takes, where there is one; the page takes every path, with GET."""
+    asked = {method: {**request.scope, "method": method} for method in ("POST", "PUT", "PATCH", "DELETE")}
+    return {m for m, scope in asked.items() if any(r.matches(scope)[0] == Match.FULL for r in request.app.routes)}
 
 
 def web_folder() -> Path | None:

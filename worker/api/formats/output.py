@@ -54,4 +54,4 @@ _MEDIA_TYPES: dict[OutputFormat, str] = {
     "flac": "audio/flac",
     "aac": "audio/aac",
 }
-MEDIA_TYPES = ("audio/pcm", "audio/basic", *_MEDIA_TYPES.values())
+MEDIA_TYPES = ("audio/pcm", "audio/basic", "audio/PCMU", *_MEDIA_TYPES.values())
