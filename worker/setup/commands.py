@@ -19,6 +19,7 @@ from worker.setup import (
     livekit_sip,
     locks,
     machine,
+    pipecat,
     stages,
     uv,
     web_client,
@@ -105,7 +106,7 @@ def _run(arguments: list[str]) -> int:
 def set_up(kind: environment.Kind, *, phone: bool = False) -> None:
     """Everything that a call needs, or that the tests need on top; what is there already is left alone."""
     phone = phone or kind == "test"
-    steps = Steps(7 if phone else 5)
+    steps = Steps(5 + 2 * phone + (kind == "test"))
     with _alone():
         with steps.step("This machine"):
             machine.check()
@@ -127,6 +128,8 @@ def set_up(kind: environment.Kind, *, phone: bool = False) -> None:
         if kind == "test":
             with steps.step("livekit-sip, helm, helm-unittest, compose-go"):
                 go_program.ensure([livekit_sip.PROGRAM, *charts.PROGRAMS], steps.life)
+            with steps.step("pipecat, for a test"):
+                pipecat.ensure(steps.life)
         elif phone:
             with steps.step("livekit-sip"):
                 go_program.ensure([livekit_sip.PROGRAM], steps.life)

@@ -20,7 +20,7 @@ EXTRAS = {
     "image-engine": ("worker", "engine", "tracing"),
     "test": ("worker", "embedded", "dev"),
 }
-TOOLS = ("uv", "go", "node", "llm")
+TOOLS = ("uv", "go", "node", "llm", "pipecat")
 OPTIONS = ("--quiet", "--universal", "--generate-hashes", "--python-version", "3.11", "--no-emit-index-url")
 
 
