@@ -172,7 +172,10 @@ def _clock(seconds: float, point: str) -> str:
 
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"schema": {"type": "object"}}, "text/plain": {"schema": {"type": "string"}}}}
+    200: {
+        "content": {"application/json": {"schema": {"type": "object"}}, "text/plain": {"schema": {"type": "string"}}}
+    },
+    502: {"description": "The recogniser failed."},
 }
 FORM: dict[str, Any] = {
     "required": True,
