@@ -27,6 +27,9 @@ app.add_typer(bench)
 keys = typer.Typer(name="keys", help="API keys of the HTTP service: hashes in API_KEYS_FILE.", no_args_is_help=True)
 app.add_typer(keys)
 
+load = typer.Typer(name="load", help="Many clients or callers at once, against what is running.", no_args_is_help=True)
+app.add_typer(load)
+
 
 def main() -> None:
     """Entry point: a wrong setting or a missing part ends in one line, not in a traceback."""
@@ -300,6 +303,41 @@ def bench_transport(
 
     _settings("bench")
     raise SystemExit(run(streams=streams, sockets=sockets, seconds=duration, step_ms=step_ms, json_path=json))
+
+
+@load.command("http")
+def load_http(
+    rps: Annotated[float, typer.Option(min=0.01, max=10_000, help="Requests a second.")] = 10.0,
+    duration: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds.")] = 60.0,
+    ws: Annotated[bool, typer.Option("--ws", help="Over WS /stream, the text word by word.")] = False,
+    url: Annotated[str | None, typer.Option(help="Of the HTTP service; left out: HOST and HTTP_PORT.")] = None,
+    key: Annotated[str | None, typer.Option(envvar="TTS_OPS_KEY", help="API key, where one is asked for.")] = None,
+    voice: Annotated[str | None, typer.Option(help="Voice id; left out: the service's own.")] = None,
+    constant: Annotated[bool, typer.Option("--constant", help="Equal gaps instead of Poisson's.")] = False,
+    seed: Annotated[int, typer.Option(help="Other gaps.")] = 1,
+    text_file: Annotated[Path | None, typer.Option(help="One text on each line; left out: our own sentences.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json and report.html.")] = None,
+    fail_over: Annotated[list[str] | None, typer.Option(help="Such as p99=0.15: exit 1 beyond it. Repeat it.")] = None,
+) -> None:
+    """Ask for sound at a fixed rate, whatever becomes of it: first sound, lateness, refusals, errors."""
+    from worker.bench.sentences import SENTENCES
+    from worker.load.http import Wanted
+    from worker.load.http_command import run
+
+    settings = _settings("load")
+    texts = tuple(filter(None, text_file.read_text().splitlines())) if text_file else SENTENCES
+    wanted = Wanted(
+        (url or f"http://{settings.host}:{settings.http_port}").rstrip("/"),
+        rps,
+        duration,
+        ws,
+        key,
+        voice,
+        "constant" if constant else "poisson",
+        seed,
+        texts or SENTENCES,
+    )
+    raise SystemExit(run(wanted, out=out, bounds=tuple(fail_over or ())))
 
 
 def _settings(process: str):  # type: ignore[no-untyped-def]
