@@ -402,6 +402,27 @@ async def test_too_many_sockets_are_told_to_come_again(
         assert client.hello["protocol"] == 1
 
 
+async def test_sockets_and_utterances_are_counted(start: Start, engine: Engine) -> None:
+    service = await start(engine_url=engine.url)
+
+    async def metric(name: str) -> float:
+        async with service.client.get("/metrics") as response:
+            lines = (await response.text()).splitlines()
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)), 0.0)
+
+    async with talking(service) as client:
+        await client.say("a", HELLO)
+        await client.all()
+        await client.say("b", HELLO, voice="nobody")
+        assert last(await client.all())["code"] == "unknown_voice"
+        assert await metric("voice_http_streams") == 1
+    for result in ("done", "unknown_voice"):
+        assert await metric(f'voice_http_stream_utterances_total{{result="{result}"}}') == 1
+    async with asyncio.timeout(5):
+        while await metric("voice_http_streams"):
+            await asyncio.sleep(0.02)
+
+
 # Who may: the gate and the limits.
 
 

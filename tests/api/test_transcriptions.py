@@ -6,10 +6,13 @@ import asyncio
 import io
 import re
 import struct
+import subprocess
+import sys
 import tempfile
 import tracemalloc
 import wave
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -24,6 +27,7 @@ from livekit.plugins import openai as livekit_openai
 from openai import AsyncOpenAI
 
 from worker.api import body, transcriptions, upload
+from worker.api.formats import decoder
 from worker.api.transcriptions import PATH
 from worker.embedded.listening import Listening
 from worker.embedded.moonshine import Moonshine
@@ -251,6 +255,26 @@ async def test_a_decoder_that_does_not_end_is_ended(
 ) -> None:
     monkeypatch.setattr("worker.api.decoding.DECODE_TIMEOUT_S", 0.001)
     with pytest.raises(openai.BadRequestError, match="takes more than"):
+        await client.audio.transcriptions.create(file=("a.wav", wav(speech, 24_000)), model="x")
+
+
+def test_the_decoder_has_bounds_of_its_own() -> None:
+    """Whatever FFmpeg makes of a file: here it wants 2 GiB."""
+    folder = str(Path(decoder.__file__).parent)
+    program = f"import sys; sys.path[:0] = [{folder!r}]; import decoder; decoder.decode = lambda *_: bytearray(2 << 30)"
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{program}; sys.exit(decoder.main())"], capture_output=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (2, b"it wants more memory than a sound file may\n")
+
+
+async def test_a_decoder_that_dies_is_the_files_fault(
+    client: AsyncOpenAI, speech: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(decoder, "__file__", str(deadly))
+    with pytest.raises(openai.BadRequestError, match="it cannot be decoded; allowed: wav"):
         await client.audio.transcriptions.create(file=("a.wav", wav(speech, 24_000)), model="x")
 
 

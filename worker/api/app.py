@@ -109,7 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(openai_speech.routes(settings, engine))
     app.include_router(transcriptions.routes(ear))
     app.include_router(openai_models.routes(settings, engine))
-    app.include_router(stream_socket.routes(settings, engine, rate))
+    app.include_router(stream_socket.routes(settings, engine, rate, metrics))
     app.include_router(health.routes(settings, fleet, metrics))
     app.include_router(webhooks.routes(settings, patrol.hint if patrol else lambda _: None, metrics))
     app.include_router(openapi.routes(app))

@@ -43,6 +43,13 @@ class HttpMetrics:
             buckets=LAG_SECONDS,
             registry=self.registry,
         ).labels("serve")
+        self.streams = Gauge("voice_http_streams", "Sockets of /stream that are open.", registry=self.registry)
+        self.stream_utterances = Counter(
+            "voice_http_stream_utterances",
+            "Utterances of /stream, by how they ended: done, cancelled, or the code of the failure.",
+            ["result"],
+            registry=self.registry,
+        )
         self._add_watcher()
 
     def _add_watcher(self) -> None:

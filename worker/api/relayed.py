@@ -72,8 +72,8 @@ class Relayed:
         self._utterance.cancel()
         self._credited.set()
 
-    async def run(self) -> None:
-        """Until the utterance is over. WebSocketDisconnect when the client has gone."""
+    async def run(self) -> Done | Failed:
+        """Until the utterance is over; how it ended. WebSocketDisconnect when the client has gone."""
         try:
             last: Done | Failed = await self._relay()
         except EngineFailed as error:
@@ -84,7 +84,9 @@ class Relayed:
             last = unreachable(self._id, self._sent)
         finally:
             self._utterance.cancel()
-        await self._send(self._failed or last)
+        last = self._failed or last
+        await self._send(last)
+        return last
 
     async def _relay(self) -> Done:
         async for item in self._utterance:

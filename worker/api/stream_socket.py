@@ -30,6 +30,7 @@ from tts_plugin.protocol import (
 from tts_plugin.wire import decode_up, encode, encode_audio
 from worker.api.gate import PROTOCOL
 from worker.api.limits import Rate, by_address, by_asker
+from worker.api.metrics import HttpMetrics
 from worker.api.relayed import Relayed, unreachable
 from worker.settings import Settings
 
@@ -45,9 +46,9 @@ NORMAL, PROTOCOL_ERROR, POLICY, TRY_AGAIN_LATER = 1000, 1002, 1008, 1013
 logger = logging.getLogger(__name__)
 
 
-def routes(settings: Settings, engine: EngineClient, rate: Rate) -> APIRouter:
+def routes(settings: Settings, engine: EngineClient, rate: Rate, metrics: HttpMetrics) -> APIRouter:
     router = APIRouter()
-    desk = Desk(settings, engine, rate)
+    desk = Desk(settings, engine, rate, metrics)
 
     @router.websocket("/stream")
     async def stream(socket: WebSocket) -> None:
@@ -59,8 +60,9 @@ def routes(settings: Settings, engine: EngineClient, rate: Rate) -> APIRouter:
 class Desk:
     """What all sockets share: the engine, how many there are, and who says how much at once."""
 
-    def __init__(self, settings: Settings, engine: EngineClient, rate: Rate) -> None:
+    def __init__(self, settings: Settings, engine: EngineClient, rate: Rate, metrics: HttpMetrics) -> None:
         self.engine = engine
+        self.metrics = metrics
         self.voice = settings.tts_voice
         self._rate = rate
         self._most = settings.requests_at_once
@@ -76,7 +78,8 @@ class Desk:
             return
         self._sockets += 1
         try:
-            await StreamSocket(socket, self).serve()
+            with self.metrics.streams.track_inprogress():
+                await StreamSocket(socket, self).serve()
         finally:
             self._sockets -= 1
 
@@ -219,17 +222,21 @@ class StreamSocket:
         return None
 
     async def _run(self, id: str, relayed: Relayed, release: Callable[[], None]) -> None:
+        result = "client_gone"
         try:
-            await relayed.run()
+            last = await relayed.run()
+            result = last.code if isinstance(last, Failed) else "cancelled" if last.cancelled else "done"
         except WebSocketDisconnect:  # the reader hears of it too
             logger.debug("a client went before the end of an utterance")
         finally:
+            self._desk.metrics.stream_utterances.labels(result).inc()
             release()
             self._open.pop(id, None)
             self._over.append(id)
 
     async def _refuse(self, failed: Failed) -> None:
         self._over.append(failed.id)  # its text may be on its way
+        self._desk.metrics.stream_utterances.labels(failed.code).inc()
         await self._send(failed)
 
     async def _bad(self, id: str, reason: str) -> None:
