@@ -46,6 +46,7 @@ class FleetView:
         self._ledger = Ledger(clock)
         self._held: dict[str, tuple[str, float]] = {}  # room -> worker that holds its place, until
         self._asking: set[asyncio.Task[Answer]] = set()  # bounded by DEADLINE_S for each worker
+        self._undecided = 0  # reservations that wait for a worker's word
         self._task: asyncio.Task[None] | None = None
         self.on_answer: Listener | None = None  # the watcher's ear
         self.polled = asyncio.Event()
@@ -65,12 +66,16 @@ class FleetView:
         """Hold a place for `room`; within about RESERVE_S the reason when there is none."""
         if not self.workers():
             return "no_agents"
-        if self.free() <= 0:
+        if self.free() <= self._undecided:  # those before it will have what there is: a crowd is refused at once
             return "at_capacity"
         asking = asyncio.create_task(self._find_place(room), name="place-for-a-call")
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
-        done, _ = await asyncio.wait({asking}, timeout=RESERVE_S)
+        self._undecided += 1
+        try:
+            done, _ = await asyncio.wait({asking}, timeout=RESERVE_S)
+        finally:
+            self._undecided -= 1
         answer = asking.result() if done else "silent"
         # Also a place that a worker holds must fit beside those that were given without a worker's word.
         if answer != "refused" and self._ledger.give(room):

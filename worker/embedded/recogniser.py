@@ -7,6 +7,7 @@ dropped when the machine is busy. Knows nothing of sockets or of where speech be
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -43,7 +44,9 @@ class Recogniser:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="recogniser")
         self._free = asyncio.Semaphore(workers)  # first come, first served
         self._glancing = False  # at most one glance at a time: the other threads stay free for finals
-        self._running = self._passes = self._dropped = 0
+        self._passes = self._dropped = 0
+        self._began: dict[int, float] = {}  # monotonic seconds of each pass that runs
+        self._numbers = itertools.count()
         self._compute_s = 0.0
 
     def warm(self) -> None:
@@ -72,17 +75,23 @@ class Recogniser:
             self._glancing = False
 
     def statistics(self) -> RecogniserStatistics:
-        return RecogniserStatistics(self._passes, self._dropped, self._running, self._compute_s)
+        return RecogniserStatistics(self._passes, self._dropped, len(self._began), self._compute_s)
+
+    @property
+    def longest_pass_s(self) -> float:
+        """How long the oldest pass that runs has been running; 0 when none does."""
+        return time.monotonic() - min(self._began.values()) if self._began else 0.0
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _pass(self, pcm: bytes, draft: tuple[int, ...], abandoned: Callable[[], bool]) -> Heard:
-        self._running += 1
+        number = next(self._numbers)
+        self._began[number] = time.monotonic()
         try:
             heard = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, pcm, draft, abandoned)
         finally:
-            self._running -= 1
+            del self._began[number]
         self._passes += 1
         self._compute_s += heard.compute_s
         return heard

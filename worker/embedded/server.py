@@ -17,7 +17,7 @@ from typing import Any
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import Response
 
-from tts_plugin import __version__
+from tts_plugin import __version__, health
 from tts_plugin.body_limit import BodyLimit
 from tts_plugin.engine.backend import Backend
 from tts_plugin.engine.config import EngineConfig
@@ -33,6 +33,7 @@ from worker.embedded.recogniser import Recogniser
 from worker.settings import Settings, SettingsError
 
 MAX_LISTENERS = 64
+PASS_S = 20.0  # half a minute of speech takes 1.5 s on one slow core
 
 log = logging.getLogger(__name__)
 
@@ -103,24 +104,42 @@ def _add_transcribe(app: FastAPI, recogniser: Recogniser) -> None:
 
 def _add_probes(app: FastAPI, models: Models, metrics: Callable[[], bytes]) -> None:
     @app.get("/health")
-    async def health() -> dict[str, Any]:
+    async def tell() -> dict[str, Any]:
         return {
-            "status": "ok",
+            "status": "stuck"
+            if _stuck(models) or health.not_ready(models.voice.statistics(), draining=False)
+            else "ok",
             "slots": models.voice.statistics().slots,  # of the standby voice; workers count them
             "recogniser": models.recogniser.statistics()._asdict(),
             "language_model": {"model": chat.MODEL_NAME, **models.language_model.statistics()._asdict()},
             "voice": {"backend": models.voice.statistics().backend, "active": models.voice.statistics().active},
         }
 
-    async def alive() -> Response:
-        return Response("ok\n", media_type="text/plain")
+    async def livez() -> Response:
+        return _probe(_stuck(models) or health.not_alive(models.voice.statistics()))
 
-    for path in ("/livez", "/readyz", "/startupz"):
-        app.add_api_route(path, alive)
+    async def readyz() -> Response:
+        return _probe(_stuck(models) or health.not_ready(models.voice.statistics(), draining=False))
+
+    async def startupz() -> Response:
+        return _probe(None)
+
+    for probe in (livez, readyz, startupz):
+        app.add_api_route(f"/{probe.__name__}", probe)
 
     @app.get("/metrics")
     async def scrape() -> Response:
         return Response(metrics(), media_type=CONTENT_TYPE)
+
+
+def _stuck(models: Models) -> str | None:
+    """Why the process should be started anew: a pass of the recogniser takes seconds at most."""
+    seconds = models.recogniser.longest_pass_s
+    return f"the recogniser has been at one pass for {seconds:.0f} s" if seconds > PASS_S else None
+
+
+def _probe(complaint: str | None) -> Response:
+    return Response(f"{complaint or 'ok'}\n", status_code=503 if complaint else 200, media_type="text/plain")
 
 
 def _warm(build: Callable[[], Any]) -> Any:
