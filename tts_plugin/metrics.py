@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -42,6 +43,8 @@ class EngineMetrics:
         self._requests = Counter(
             "tts_requests", "Utterances, by how they ended.", labelnames=("status",), registry=self.registry
         )
+        tasks = Gauge("tts_tasks", "Tasks of the server's event loop.", registry=self.registry)
+        tasks.set_function(_tasks_now)
         self.registry.register(_BackendCollector(backend))
 
     def admit(self, say: Say, emit: Emit) -> Utterance:
@@ -73,6 +76,13 @@ class EngineMetrics:
         self._requests.labels("cancelled" if event.cancelled else "done").inc()
         if event.stats.ttfa_s is not None:
             self._first_audio.observe(event.stats.ttfa_s)
+
+
+def _tasks_now() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # no loop runs here
+        return 0
 
 
 class _BackendCollector(Collector):

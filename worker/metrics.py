@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from worker.admission import Admission
+from worker.loop_watch import tasks_now
 from worker.turns import Stamp
 
 OTHER = "other"
@@ -80,6 +81,7 @@ class WorkerMetrics:
         self._gauge("voice_calls_reserved", "Places held for callers on their way.", lambda: len(admission.reserved))
         self._gauge("voice_calls_free", "Calls that can begin now.", lambda: max(0, admission.free))
         self._gauge("voice_draining", "1 while the worker takes no new calls.", lambda: int(admission.draining))
+        self._gauge("voice_tasks", "Tasks of the main process's event loop.", tasks_now)
         self._gauge("voice_drain_seconds", "Seconds since the worker was told to stop; 0 before.", drain_s)
         self.refused = self._counter("voice_calls_refused", "Calls refused, by door and reason.", "door", "reason")
         self.cut = self._counter("voice_calls_cut", "Calls told goodbye for want of a worker to go on with.")

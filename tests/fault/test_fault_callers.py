@@ -16,7 +16,8 @@ FREE_S = 0.3
 
 def footprint(program: Program) -> dict[str, int]:
     own, *children = program.members()
-    return {"processes": len(children), "fds": own.num_fds(), "threads": own.num_threads()}
+    tasks = int(program.metric("voice_tasks ") + program.metric("tts_tasks "))
+    return {"processes": len(children), "fds": own.num_fds(), "threads": own.num_threads(), "tasks": tasks}
 
 
 @pytest.mark.parametrize(

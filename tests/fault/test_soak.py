@@ -11,6 +11,7 @@ from fault_rig import Rig, answers, speaking
 
 from tts_plugin.client import EngineClient
 from worker.bench.cluster import job_processes
+from worker.bench.program import Program
 
 WARM = 0.4  # of the turns: caches fill, the history grows to its bound
 MB_PER_100_TURNS = 1.0
@@ -25,22 +26,24 @@ class Watched:
 
     process: psutil.Process
     rss_mb: list[float] = field(default_factory=list)
-    handles: list[tuple[int, int]] = field(default_factory=list)  # descriptors, threads
+    program: Program | None = None  # whose /metrics tells its event loop's tasks
+    handles: list[tuple[int, int, int]] = field(default_factory=list)  # descriptors, threads, tasks
 
     def look(self) -> None:
         with self.process.oneshot():
             self.rss_mb.append(self.process.memory_full_info().uss / 1e6)
-            self.handles.append((self.process.num_fds(), self.process.num_threads()))
+            tasks = int(self.program.metric("voice_tasks ") + self.program.metric("tts_tasks ")) if self.program else 0
+            self.handles.append((self.process.num_fds(), self.process.num_threads(), tasks))
 
     def slope(self) -> float:
         """MB per 100 turns after the warm-up."""
         rest = self.rss_mb[int(WARM * len(self.rss_mb)) :]
         return 100 * float(np.polyfit(np.arange(len(rest)), rest, 1)[0])
 
-    def grown(self) -> tuple[int, int]:
-        """Descriptors and threads more at the end than when it was warm."""
+    def grown(self) -> tuple[int, int, int]:
+        """Descriptors, threads and tasks more at the end than when it was warm."""
         warm, end = self.handles[int(WARM * len(self.handles))], self.handles[-1]
-        return end[0] - warm[0], end[1] - warm[1]
+        return end[0] - warm[0], end[1] - warm[1], end[2] - warm[2]
 
 
 async def warm(engine_url: str) -> None:
@@ -64,9 +67,10 @@ async def test_a_long_call_leaves_nothing_behind(rig: Rig, turns: int) -> None:
         (job,) = job_processes(worker)
         watched = {
             "job": Watched(job),
-            "worker": Watched(worker.members()[0]),
+            "worker": Watched(worker.members()[0], program=worker),
             **{
-                p.name: Watched(p.members()[0]) for p in (rig.cluster.engines[0], rig.cluster.models, rig.cluster.serve)
+                p.name: Watched(p.members()[0], program=p)
+                for p in (rig.cluster.engines[0], rig.cluster.models, rig.cluster.serve)
             },
         }
         for turn in range(turns):
@@ -79,9 +83,12 @@ async def test_a_long_call_leaves_nothing_behind(rig: Rig, turns: int) -> None:
             for one in watched.values():
                 one.look()
         for name, one in watched.items():
-            fds, threads = one.grown()
+            fds, threads, tasks = one.grown()
             slope = round(one.slope(), 2)
-            print(f"{name}: {slope:+.2f} MB per 100 turns, {one.rss_mb[-1]:.0f} MB, {fds:+d} fds, {threads:+d} threads")
+            print(
+                f"{name}: {slope:+.2f} MB per 100 turns, {one.rss_mb[-1]:.0f} MB, {fds:+d} fds, {threads:+d} threads, "
+                f"{tasks:+d} tasks"
+            )
             rig.record(f"soak {name} mb_per_100_turns", slope)
         assert {n: w.grown() for n, w in watched.items() if max(w.grown()) > SLACK} == {}
         if turns >= 100:
