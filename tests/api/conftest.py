@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from fastapi import FastAPI, WebSocket
 from http_parts import (
     Engine,
     FleetServer,
@@ -20,6 +21,7 @@ from http_parts import (
     engine_running,
     running,
     serving,
+    serving_app,
     settings_for_test,
 )
 
@@ -72,6 +74,26 @@ def start_engine(hibari: HibariVoice) -> Iterator[Callable[..., Engine]]:
 @pytest.fixture
 def engine(start_engine: Callable[..., Engine]) -> Engine:
     return start_engine()
+
+
+@pytest.fixture(scope="session")
+def models_url() -> Iterator[str]:
+    """The real recogniser, as the models process serves it to listeners; nothing else of that process."""
+    from worker.embedded.listening import Listening
+    from worker.embedded.moonshine import Moonshine
+    from worker.embedded.recogniser import Recogniser
+
+    recogniser = Recogniser(Moonshine())
+    app = FastAPI()
+
+    @app.websocket("/transcribe")
+    async def transcribe(socket: WebSocket) -> None:
+        await socket.accept()
+        await Listening(socket, recogniser).serve()
+
+    with serving_app(app) as url:
+        yield url
+    recogniser.close()
 
 
 @pytest.fixture

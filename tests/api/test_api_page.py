@@ -9,12 +9,15 @@ from pathlib import Path
 
 import playwright
 import pytest
-from http_parts import Engine, Start
+from http_parts import Engine, Service, Start
+from pydantic import BaseModel
 from sound_parts import seconds_of
 
 from worker.api.chat import ChatRequest
 from worker.api.formats.output import MEDIA_TYPES, OutputFormat
+from worker.api.openai_speech import SpeechRequest
 from worker.api.synthesize import SynthesizeRequest
+from worker.api.transcriptions import TranscriptionRequest
 from worker.bench.scripted_llm import ScriptedLlm
 
 NODE = Path(playwright.__file__).parent / "driver" / "node"  # comes with Playwright, so it is always there
@@ -28,6 +31,11 @@ def page(root: Path) -> str:
 
 def examples(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page, re.S)
+
+
+def at(service: Service, code: str) -> str:
+    """The example, asking this service."""
+    return code.replace(ADDRESS, service.url).replace(ADDRESS.replace("http", "ws"), service.url.replace("http", "ws"))
 
 
 async def ran(command: list[str], folder: Path) -> str:
@@ -44,29 +52,35 @@ async def test_the_examples_run(
     start: Start,
     engine: Engine,
     scripted: ScriptedLlm,
+    models_url: str,
     tmp_path: Path,
 ) -> None:
     runs = {"sh": ["sh", "-ec"], "python": [sys.executable, "-c"], "js": [str(NODE), "--input-type=module", "-e"]}
-    service = await start(engine_url=engine.url, openai_base_url=scripted.url)
+    service = await start(engine_url=engine.url, openai_base_url=scripted.url, models_url=models_url)
     scripted.answer("Good morning to you too.")
-    said = [
-        await ran([*runs[language], code.replace(ADDRESS, service.url)], tmp_path) for code in examples(page, language)
-    ]
+    said = [await ran([*runs[language], at(service, code)], tmp_path) for code in examples(page, language)]
     match language:
         case "sh":
             assert '"heart"' in said[-1]
-            assert all(seconds_of((tmp_path / name).read_bytes()) > 0.5 for name in ("hello.mp3", "answer.mp3"))
+            names = ("hello.mp3", "answer.mp3", "speech.mp3")
+            assert all(seconds_of((tmp_path / name).read_bytes()) > 0.5 for name in names)
+            assert "hello" in said[2].lower()
         case "python":
             assert seconds_of((tmp_path / "hello.ogg").read_bytes()) > 0.5
             assert said[1].startswith("Good morning to you too. audio/wav ")
+            assert (tmp_path / "streamed.pcm").stat().st_size > 24_000
+            assert "hello" in said[3].lower()
+            assert "'tts-1'" in said[3]
         case "js":
             assert int(said[0].split()[1]) > 20_000
             assert said[1] == "200 Good morning to you too.\n"
+            assert int(said[2].removeprefix("done ")) > 24_000
+            assert said[3].lower().startswith("200 hello")
 
 
-@pytest.mark.parametrize("model", [SynthesizeRequest, ChatRequest])
-def test_every_field_is_on_the_page(page: str, model: type[SynthesizeRequest] | type[ChatRequest]) -> None:
-    for name in model.model_fields:
+@pytest.mark.parametrize("model", [SynthesizeRequest, ChatRequest, SpeechRequest, TranscriptionRequest])
+def test_every_field_is_on_the_page(page: str, model: type[BaseModel]) -> None:
+    for name in model.model_json_schema(by_alias=True)["properties"]:
         assert f"`{name}`" in page, name
 
 
@@ -78,8 +92,8 @@ def test_every_format_is_on_the_page(page: str) -> None:
 
 
 def test_every_code_is_on_the_page(page: str, root: Path) -> None:
-    files = ("audio", "body", "chat", "idempotency", "speech", "thinking")
-    sources = [(root / "worker" / "api" / f"{name}.py").read_text(encoding="utf-8") for name in files]
+    names = "audio body chat decoding heard idempotency openai_models speech thinking transcriptions"
+    sources = [(root / "worker" / "api" / f"{name}.py").read_text(encoding="utf-8") for name in names.split()]
     codes = {code for source in sources for code in re.findall(r'ApiError\(\s*\d+, "(\w+)"', source)}
     assert len(codes) > 10
     for code in codes - {"agent_file", "slow_reader"}:  # the operator's; one that no answer can carry

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import tracemalloc
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ import av
 import numpy as np
 import openai
 import pytest
-from fastapi import FastAPI, WebSocket
-from http_parts import NOWHERE, Engine, Service, Start, serving_app
+from http_parts import NOWHERE, Engine, Service, Start
 from livekit import rtc
 from livekit.plugins import openai as livekit_openai
 from openai import AsyncOpenAI
@@ -29,27 +28,8 @@ from openai import AsyncOpenAI
 from worker.api import body, transcriptions, upload
 from worker.api.formats import decoder
 from worker.api.transcriptions import PATH
-from worker.embedded.listening import Listening
-from worker.embedded.moonshine import Moonshine
-from worker.embedded.recogniser import Recogniser
 
 SAID = "The library opens at nine in the morning. It closes at six in the evening."
-
-
-@pytest.fixture(scope="module")
-def models_url() -> Iterator[str]:
-    """What the models process serves to listeners, with the real recogniser."""
-    recogniser = Recogniser(Moonshine())
-    app = FastAPI()
-
-    @app.websocket("/transcribe")
-    async def transcribe(socket: WebSocket) -> None:
-        await socket.accept()
-        await Listening(socket, recogniser).serve()
-
-    with serving_app(app) as url:
-        yield url
-    recogniser.close()
 
 
 @pytest.fixture
