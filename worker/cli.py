@@ -11,6 +11,9 @@ from typing import Annotated
 
 import typer
 
+from worker.cli_begin import begin
+from worker.cli_measure import bench, load
+
 app = typer.Typer(
     name="tts-ops",
     help="A self-hosted voice agent: a caller speaks in a LiveKit room and hears the answer while it is still being "
@@ -22,13 +25,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-bench = typer.Typer(name="bench", help="Measure this installation, from the caller's side.", no_args_is_help=True)
 app.add_typer(bench)
+app.add_typer(load)
 keys = typer.Typer(name="keys", help="API keys of the HTTP service: hashes in API_KEYS_FILE.", no_args_is_help=True)
 app.add_typer(keys)
-
-load = typer.Typer(name="load", help="Many clients or callers at once, against what is running.", no_args_is_help=True)
-app.add_typer(load)
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def dev() -> None:
     """Start a whole voice call on this machine: LiveKit, engine, models, worker, web page. Ctrl-C ends all of it."""
     from worker.dev import run
 
-    raise SystemExit(run(_settings("dev")))
+    raise SystemExit(run(begin("dev")))
 
 
 @app.command()
@@ -56,7 +56,7 @@ def engine() -> None:
     from tts_plugin.engine.create import EngineError
     from tts_plugin.server import run
 
-    settings = _settings("engine")
+    settings = begin("engine")
     try:
         run(settings.engine, settings.host, settings.engine_port, drain_s=settings.drain_timeout)
     except EngineError as error:
@@ -69,7 +69,7 @@ def models() -> None:
     """The embedded models: recogniser, small language model and standby voice on MODELS_PORT. No key, no GPU."""
     from worker.embedded.server import run
 
-    run(_settings("models"))
+    run(begin("models"))
 
 
 @app.command()
@@ -107,7 +107,7 @@ def secrets(folder: Annotated[Path, typer.Argument(help="Folder for SECRETS_DIR.
     """Make the secrets that the parts of an installation share, each once; an API key is printed when it is made."""
     from worker.secret_folder import make
 
-    raise SystemExit(make(folder, livekit_api_key=_settings("secrets").livekit_api_key))
+    raise SystemExit(make(folder, livekit_api_key=begin("secrets").livekit_api_key))
 
 
 @app.command()
@@ -115,7 +115,7 @@ def worker() -> None:
     """The LiveKit worker: takes calls and runs the turn loop. /metrics, /fleet and health on METRICS_PORT."""
     from worker.agent_server import run
 
-    raise SystemExit(run(_settings("worker")))
+    raise SystemExit(run(begin("worker")))
 
 
 @app.command()
@@ -123,7 +123,7 @@ def serve() -> None:
     """The HTTP service: the call page, /token, /chat, /synthesize, /voices on HTTP_PORT."""
     from worker.api.app import run
 
-    run(_settings("serve"))
+    run(begin("serve"))
 
 
 @app.command()
@@ -131,7 +131,7 @@ def watch() -> None:
     """The watcher alone: every room that should have an agent has one. `tts-ops serve` then needs WATCH_ROOMS=false."""
     from worker.watch.alone import run
 
-    run(_settings("watch"))
+    run(begin("watch"))
 
 
 @app.command()
@@ -149,7 +149,7 @@ def say(
     """Speak a text through the engine; without a running engine, with the embedded voice in this process."""
     from worker.say import run
 
-    raise SystemExit(run(_settings("say"), text, out=out, voice=voice, seed=seed))
+    raise SystemExit(run(begin("say"), text, out=out, voice=voice, seed=seed))
 
 
 @app.command()
@@ -170,7 +170,7 @@ def pull(
     """Fetch VibeVoice (2 GB) and its voices, verified; again: go on where it stopped, verify what is there."""
     from worker.pull import run
 
-    raise SystemExit(run(_settings("pull"), voices=voice or (), to=to, device=device))
+    raise SystemExit(run(begin("pull"), voices=voice or (), to=to, device=device))
 
 
 @app.command()
@@ -178,7 +178,7 @@ def voices(json: Annotated[bool, typer.Option("--json", help="As JSON, for progr
     """Every voice: id, language, gender, licence, where it comes from, and whether it is there."""
     from worker.voice_list import run
 
-    raise SystemExit(run(_settings("voices"), as_json=json))
+    raise SystemExit(run(begin("voices"), as_json=json))
 
 
 @app.command()
@@ -197,7 +197,7 @@ def verify(
     """Judge what is said here: words, speed, silence, clipping, clicks, early ends. Not within the limits: exit 1."""
     from worker.verify.verify import run
 
-    settings = _settings("verify")
+    settings = begin("verify")
     raise SystemExit(
         run(settings, voices=voice or (), sentences=sentences, out=out, json_path=json, wer=wer, recogniser=recogniser)
     )
@@ -208,7 +208,7 @@ def doctor() -> None:
     """What this installation has, what it lacks, and the command that mends each."""
     from worker.doctor import run
 
-    raise SystemExit(run(_settings("doctor")))
+    raise SystemExit(run(begin("doctor")))
 
 
 @keys.command("add")
@@ -216,7 +216,7 @@ def keys_add(name: Annotated[str, typer.Argument(help="Whose key it is.")]) -> N
     """Make a key and show it: on standard output, this once."""
     from worker.keys_command import add
 
-    raise SystemExit(add(_settings("keys"), name))
+    raise SystemExit(add(begin("keys"), name))
 
 
 @keys.command("list")
@@ -224,7 +224,7 @@ def keys_list() -> None:
     """Every key: id, when it was made, name. Never the key itself."""
     from worker.keys_command import show
 
-    raise SystemExit(show(_settings("keys")))
+    raise SystemExit(show(begin("keys")))
 
 
 @keys.command("revoke")
@@ -232,121 +232,7 @@ def keys_revoke(which: Annotated[str, typer.Argument(help="Its id or name.")]) -
     """Take a key away; a running service no longer takes it within a second."""
     from worker.keys_command import revoke
 
-    raise SystemExit(revoke(_settings("keys"), which))
-
-
-@bench.command("call")
-def bench_call(
-    turns: Annotated[int, typer.Option(min=1, max=500, help="Spoken questions per scenario.")] = 20,
-    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
-    scenario: Annotated[
-        list[str] | None, typer.Option(help="Only these: voice, pauses, text, barge-in, start, memory.")
-    ] = None,
-) -> None:
-    """Call the agent as a caller does and measure what the caller hears: p50, p95 and a waterfall per stage."""
-    from worker.bench.call import run
-
-    raise SystemExit(run(_settings("bench"), turns=turns, json_path=json, scenarios=tuple(scenario or ())))
-
-
-@bench.command("engine")
-def bench_engine(
-    random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="VibeVoice's arithmetic without its weights: nothing to download.")
-    ] = False,
-    size: Annotated[
-        str, typer.Option(help="With random weights: real, small (for tests) or null (no model, the bookkeeping).")
-    ] = "real",
-    device: Annotated[str | None, typer.Option(help="auto, cuda, cuda:N, mps or cpu; left out: TTS_DEVICE.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="Number format; left out: TTS_DTYPE.")] = None,
-    batch: Annotated[str, typer.Option(help="How many utterances at once; several measurements as 1,4,16.")] = "1,4",
-    frames: Annotated[int, typer.Option(min=4, max=200, help="Frames (133 ms) of each utterance.")] = 20,
-    rate: Annotated[str, typer.Option(help="Requests a second that come when they like; several as 1,10,20.")] = "",
-    duration: Annotated[float, typer.Option(min=1, max=3600, help="Seconds for each rate and seed.")] = 30.0,
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each rate, with other arrivals.")] = 3,
-    preset: Annotated[
-        str | None, typer.Option(help="gpu or laptop: batches, rates and durations that take about five minutes.")
-    ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the figures into this PNG.")] = None,
-) -> None:
-    """Measure the voice engine in this process: first audio alone and under load, steps against the roofline."""
-    from worker.bench.engine import Wanted, run
-
-    wanted = Wanted(random_weights, size, device, dtype, batch, frames, rate, duration, seeds, preset)
-    raise SystemExit(run(_settings("bench"), wanted, json_path=json, plot_path=plot))
-
-
-@bench.command("rounding")
-def bench_rounding(
-    random_weights: Annotated[bool, typer.Option("--random-weights", help="Without VibeVoice's weights.")] = False,
-    size: Annotated[str, typer.Option(help="With random weights: real or small (for tests).")] = "real",
-    dtype: Annotated[str, typer.Option(help="What is held against float32; several as int8,int4.")] = "int8,int4",
-    latents: Annotated[int, typer.Option(min=2, max=400, help="Frames (133 ms) that are looked at.")] = 30,
-) -> None:
-    """What weights of few bits change: hidden states, latents and audio of VibeVoice on a CPU beside float32."""
-    from worker.bench.rounding import run
-
-    raise SystemExit(run(_settings("bench"), random_weights=random_weights, size=size, dtypes=dtype, latents=latents))
-
-
-@bench.command("transport")
-def bench_transport(
-    streams: Annotated[int, typer.Option(min=1, max=1024, help="Listeners in real time.")] = 256,
-    sockets: Annotated[int, typer.Option(min=1, max=256, help="Sockets that they share, up to 64 on each.")] = 8,
-    duration: Annotated[float, typer.Option(min=1, max=600, help="Seconds.")] = 20.0,
-    step_ms: Annotated[float, typer.Option(min=0, max=133, help="How long a step of the absent model lasts.")] = 20.0,
-    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
-) -> None:
-    """Measure the way from the engine's step to a client's socket, without a model: lateness, CPU, underruns."""
-    from worker.bench.transport import run
-
-    _settings("bench")
-    raise SystemExit(run(streams=streams, sockets=sockets, seconds=duration, step_ms=step_ms, json_path=json))
-
-
-@load.command("http")
-def load_http(
-    rps: Annotated[float, typer.Option(min=0.01, max=10_000, help="Requests a second.")] = 10.0,
-    duration: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds.")] = 60.0,
-    ws: Annotated[bool, typer.Option("--ws", help="Over WS /stream, the text word by word.")] = False,
-    url: Annotated[str | None, typer.Option(help="Of the HTTP service; left out: HOST and HTTP_PORT.")] = None,
-    key: Annotated[str | None, typer.Option(envvar="TTS_OPS_KEY", help="API key, where one is asked for.")] = None,
-    voice: Annotated[str | None, typer.Option(help="Voice id; left out: the service's own.")] = None,
-    constant: Annotated[bool, typer.Option("--constant", help="Equal gaps instead of Poisson's.")] = False,
-    seed: Annotated[int, typer.Option(help="Other gaps.")] = 1,
-    text_file: Annotated[Path | None, typer.Option(help="One text on each line; left out: our own sentences.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json and report.html.")] = None,
-    fail_over: Annotated[list[str] | None, typer.Option(help="Such as p99=0.15: exit 1 beyond it. Repeat it.")] = None,
-) -> None:
-    """Ask for sound at a fixed rate, whatever becomes of it: first sound, lateness, refusals, errors."""
-    from worker.bench.sentences import SENTENCES
-    from worker.load.http import Wanted
-    from worker.load.http_command import run
-
-    settings = _settings("load")
-    texts = tuple(filter(None, text_file.read_text().splitlines())) if text_file else SENTENCES
-    wanted = Wanted(
-        (url or f"http://{settings.host}:{settings.http_port}").rstrip("/"),
-        rps,
-        duration,
-        ws,
-        key,
-        voice,
-        "constant" if constant else "poisson",
-        seed,
-        texts or SENTENCES,
-    )
-    raise SystemExit(run(wanted, out=out, bounds=tuple(fail_over or ())))
-
-
-def _settings(process: str):  # type: ignore[no-untyped-def]
-    from worker import logs
-    from worker.settings import Settings
-
-    settings = Settings()
-    logs.configure(process, settings.log_level, settings.log_format)
-    return settings
+    raise SystemExit(revoke(begin("keys"), which))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,14 @@ class Turn:
     received_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Samples at 48 kHz: played, and among them those that had to be made up because none had come."""
+
+    received: int
+    concealed: int
+
+
 @dataclass(slots=True)
 class Segment:
     """One side's transcript of one utterance, as far as it has come."""
@@ -196,6 +204,16 @@ class Caller:
                 raise Missed(f"within {deadline_s:.0f} s it was not so that {what} (agent state: {self.agent_state})")
             await asyncio.sleep(POLL_S)
         return found
+
+    async def inbound_audio(self) -> Inbound:
+        """All audio that came so far, as WebRTC counts it."""
+        stats = await self._room.get_rtc_stats()
+        received = concealed = 0
+        for one in stats.subscriber_stats:
+            if one.WhichOneof("stats") == "inbound_rtp" and one.inbound_rtp.stream.kind == "audio":
+                received += one.inbound_rtp.inbound.total_samples_received
+                concealed += one.inbound_rtp.inbound.concealed_samples
+        return Inbound(received, concealed)
 
     # Events
 
