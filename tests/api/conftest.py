@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 from fastapi import FastAPI, WebSocket
 from http_parts import (
@@ -24,6 +25,7 @@ from http_parts import (
     serving_app,
     settings_for_test,
 )
+from upload_parts import SAID
 
 from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.embedded import EmbeddedBackend
@@ -94,6 +96,15 @@ def models_url() -> Iterator[str]:
     with serving_app(app) as url:
         yield url
     recogniser.close()
+
+
+@pytest.fixture(scope="session")
+def speech() -> np.ndarray[Any, np.dtype[np.int16]]:
+    """upload_parts.SAID at 24 kHz."""
+    from hibari import Hibari
+
+    samples = np.asarray(Hibari(voice="heart", threads=1)(SAID), np.float32).reshape(-1)
+    return (np.clip(samples, -1, 1) * 32_767).astype(np.int16)
 
 
 @pytest.fixture
