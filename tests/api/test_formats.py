@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import io
+import struct
+import wave
 from collections.abc import Iterator
 
 import av
@@ -125,3 +127,34 @@ def test_telephones_get_8_khz() -> None:
 @pytest.mark.parametrize("rate", [22_050, 44_100])
 def test_opus_has_no_such_rate(rate: int) -> None:
     assert not Output("opus", rate).possible
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 22_050, 44_100, 48_000])
+def test_a_whole_file_holds_nothing_that_the_voice_did_not_say(rate_hz: int) -> None:
+    """One pitch goes in, near the edge of what the lower rate can hold; all else is 75 dB down."""
+    hz = 0.9 * min(rate_hz, SPOKEN_HZ) / 2
+    samples, _ = decoded(whole(Output("pcm", rate_hz), tone(hz)), Output("pcm", rate_hz))
+    middle = samples[rate_hz // 4 : -rate_hz // 4]
+    spectrum = np.abs(np.fft.rfft(middle * np.blackman(middle.size)))
+    frequencies = np.arange(spectrum.size) * rate_hz / middle.size
+    assert spectrum[np.abs(frequencies - hz) > 60].max() < spectrum.max() * 10 ** (-75 / 20)
+
+
+def test_a_stream_at_another_rate_waits_for_no_more_than_a_piece() -> None:
+    for rate_hz in (8_000, 16_000, 22_050, 44_100, 48_000):
+        sound = Stream(Output("pcm", rate_hz), SPOKEN_HZ).feed(tone(TONE_HZ, 0.02))
+        assert len(sound) / 2 / rate_hz > 0.015
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 24_000, 44_100])
+def test_strict_readers_take_a_streamed_wav(rate_hz: int) -> None:
+    """Python's reader believes the header's lengths, which nobody can know; all of the sound is there all the same."""
+    body = streamed(Output("wav", rate_hz), tone(TONE_HZ))
+    with wave.open(io.BytesIO(body)) as sound:
+        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (rate_hz, 1, 2)
+        read = sound.readframes(sound.getnframes())
+    assert read == body[44:]
+    assert len(read) / 2 / rate_hz == pytest.approx(SECONDS, abs=0.01)
+    riff, size, _, fmt = struct.unpack_from("<4sI4s4s", body)
+    assert (riff, fmt) == (b"RIFF", b"fmt ")
+    assert size >= len(body) - 8

@@ -6,27 +6,22 @@ body is broken off, which every client sees as an incomplete answer.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import tempfile
 from dataclasses import dataclass
 from typing import IO
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
 
 from tts_plugin.protocol import Audio, Word
+from worker.api.broken_off import BreakableAnswer, send_body
 from worker.api.disconnect import while_connected
-from worker.api.errors import ApiError, ClientGone
 from worker.api.formats.encoder import Stream, encode_into
 from worker.api.formats.output import Output
 from worker.api.speech import Spoken
 
-WRITE_TIMEOUT_S = 60.0  # a client that takes nothing for so long is cut off
 IN_MEMORY_BYTES = 2 * 1024 * 1024
 _READ_BYTES = 64 * 1024
-
-logger = logging.getLogger(__name__)
 
 
 async def answer(speech: Spoken, output: Output, receive: Receive, *, stream: bool) -> Response:
@@ -81,40 +76,11 @@ async def _write(speech: Spoken, output: Output, sound: IO[bytes]) -> Kept:
     return Kept(sound, output.media_type(speech.sample_rate_hz), sound.seek(0, 2), tuple(words))
 
 
-class _AudioResponse(Response):
-    """Sends `_send_all`, ends early when the client goes or something fails."""
-
-    def __init__(self, media_type: str, size: int | None) -> None:
-        super().__init__(headers=HEADERS, media_type=media_type)
-        if size is None:
-            del self.headers["content-length"]
-        else:
-            self.headers["content-length"] = str(size)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await while_connected(receive, self._send_all(send))
-        except ClientGone:
-            return
-        except ApiError as error:
-            # Left without its last chunk: the server drops the connection.
-            logger.warning("an answer was broken off: %s: %s", error.code, error.message)
-        finally:
-            self._release()
-
-    async def _send_all(self, send: Send) -> None:
-        raise NotImplementedError
-
-    def _release(self) -> None:
-        raise NotImplementedError
-
-
-class StreamedSpeech(_AudioResponse):
+class StreamedSpeech(BreakableAnswer):
     """Sends each piece as it is spoken; a slow client slows the engine down, by the protocol's credit."""
 
     def __init__(self, speech: Spoken, output: Output) -> None:
-        super().__init__(output.media_type(speech.sample_rate_hz), None)
+        super().__init__(output.media_type(speech.sample_rate_hz))
         self._speech = speech
         self._encoded = Stream(output, speech.sample_rate_hz)
 
@@ -128,7 +94,7 @@ class StreamedSpeech(_AudioResponse):
         self._speech.cancel()
 
 
-class KeptAnswer(_AudioResponse):
+class KeptAnswer(BreakableAnswer):
     """Sends what was kept, and closes it."""
 
     def __init__(self, kept: Kept) -> None:
@@ -149,14 +115,3 @@ class KeptAnswer(_AudioResponse):
 
     def _release(self) -> None:
         self._sound.close()
-
-
-HEADERS = {"X-AI-Generated": "true", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-
-async def send_body(send: Send, body: bytes, *, more: bool) -> None:
-    try:
-        async with asyncio.timeout(WRITE_TIMEOUT_S):
-            await send({"type": "http.response.body", "body": body, "more_body": more})
-    except TimeoutError:
-        raise ApiError(408, "slow_reader", f"The client took nothing for {WRITE_TIMEOUT_S:g} s.") from None

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tts_plugin.client import EngineClient
 from worker import agent_file
 from worker.api import audio
+from worker.api.broken_off import HEADERS
 from worker.api.conversations import Conversations, Message
 from worker.api.disconnect import while_connected
 from worker.api.errors import ApiError
@@ -146,7 +147,7 @@ def _json(answer: Answer, kept: audio.Kept, body: ChatRequest) -> Response:
         "conversation_id": body.conversation_id,
     }
     # ASCII: the model's words may hold half a surrogate pair, which has no UTF-8.
-    return Response(json.dumps(content), headers=audio.HEADERS, media_type="application/json")
+    return Response(json.dumps(content), headers=HEADERS, media_type="application/json")
 
 
 def _context(system: str, before: list[Message], text: str) -> llm.ChatContext:

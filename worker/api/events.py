@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from tts_plugin.protocol import Words
-from worker.api.audio import HEADERS, send_body
-from worker.api.disconnect import while_connected
-from worker.api.errors import ApiError, ClientGone, problem
+from worker.api.broken_off import BreakableAnswer, send_body
+from worker.api.errors import ApiError, problem
 from worker.api.formats.encoder import Stream
 from worker.api.formats.output import Output
 from worker.api.speech import Spoken
-
-logger = logging.getLogger(__name__)
 
 
 class Event(NamedTuple):
@@ -32,24 +27,12 @@ class Event(NamedTuple):
         return f"event: {self.name}\ndata: {json.dumps(self.data, separators=(',', ':'))}\n\n".encode()
 
 
-class EventAnswer(Response):
+class EventAnswer(BreakableAnswer):
     """Sends each event as it comes. A failure is the last event, `error`; `release` is called whatever happens."""
 
     def __init__(self, events: AsyncIterator[Event], release: Callable[[], None]) -> None:
-        super().__init__(headers=HEADERS, media_type="text/event-stream")
-        del self.headers["content-length"]
-        self._events, self._release = events, release
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await while_connected(receive, self._send_all(send))
-        except ClientGone:
-            return
-        except ApiError as error:
-            logger.warning("an answer was broken off: %s: %s", error.code, error.message)
-        finally:
-            self._release()
+        super().__init__("text/event-stream")
+        self._events, self._at_end = events, release
 
     async def _send_all(self, send: Send) -> None:
         try:
@@ -58,6 +41,9 @@ class EventAnswer(Response):
         except ApiError as error:
             await send_body(send, Event("error", problem(error)).encoded(), more=True)
         await send_body(send, b"", more=False)
+
+    def _release(self) -> None:
+        self._at_end()
 
 
 async def spoken_events(speech: Spoken, output: Output) -> AsyncIterator[Event]:

@@ -1,4 +1,4 @@
-"""PCM becomes a format, piece by piece. PyAV (FFmpeg) encodes, muxes and resamples.
+"""PCM becomes a format, piece by piece. PyAV (FFmpeg) encodes and muxes.
 
 Written into a file that can be sought, the header is right at the end. Written into one that cannot, every piece goes
 out as soon as it is encoded, and the header says that the length is unknown.
@@ -6,14 +6,12 @@ out as soon as it is encoded, and the header says that the length is unknown.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import IO, Protocol
 
 import av
-import numpy as np
-from av.audio.resampler import AudioResampler
 
 from worker.api.formats.output import Output, OutputFormat
+from worker.api.formats.resampling import Best, Frames, Resampler, Soonest
 from worker.api.formats.wav import HEADER_BYTES, wav_header
 
 
@@ -34,7 +32,7 @@ def encode_into(file: IO[bytes], output: Output, spoken_hz: int) -> Encoder:
     """A whole file: `file` can be sought, and holds nothing else."""
     if output.format in ("wav", "pcm"):
         return _Samples(file, output, spoken_hz, file)
-    return _Coded(file, output, spoken_hz, streamed=False)
+    return _Whole(file, output, spoken_hz)
 
 
 class Stream:
@@ -78,7 +76,9 @@ class _Samples:
     def __init__(self, sink: Sink, output: Output, spoken_hz: int, file: IO[bytes] | None) -> None:
         self._sink, self._file = sink, file
         self._rate_hz = output.rate_hz(spoken_hz)
-        self._resampled = _Resampled(spoken_hz, self._rate_hz) if self._rate_hz != spoken_hz else None
+        self._resampled: Resampler | None = None
+        if self._rate_hz != spoken_hz:
+            self._resampled = (Soonest if file is None else Best)(spoken_hz, self._rate_hz)
         self._has_header = output.format == "wav"
         if self._has_header:
             sink.write(wav_header(self._rate_hz, None))
@@ -96,35 +96,20 @@ class _Samples:
             self._file.seek(0, 2)
 
 
-class _Resampled:
-    def __init__(self, spoken_hz: int, rate_hz: int) -> None:
-        self._frames = _Frames(spoken_hz)
-        self._resampler = AudioResampler("s16", "mono", rate_hz)
-        self._fed = False
-
-    def feed(self, pcm: bytes) -> bytes:
-        self._fed = self._fed or bool(pcm)
-        return self._through(self._frames.of(pcm)) if pcm else b""
-
-    def finish(self) -> bytes:
-        return self._through(None) if self._fed else b""
-
-    def _through(self, frame: av.AudioFrame | None) -> bytes:
-        return b"".join(made.to_ndarray().tobytes() for made in self._resampler.resample(frame))
-
-
 class _Coded:
     """What FFmpeg's encoders and muxers make."""
 
-    def __init__(self, sink: Sink | IO[bytes], output: Output, spoken_hz: int, *, streamed: bool) -> None:
+    def __init__(
+        self, sink: Sink | IO[bytes], output: Output, spoken_hz: int, *, streamed: bool, rate_hz: int | None = None
+    ) -> None:
         codec, container, options = _CODED[output.format]
         at_once = {"flush_packets": "1", **_STREAMED.get(output.format, {})} if streamed else {}
         self._container = av.open(sink, "w", format=container, options=at_once)
-        stream = self._container.add_stream(codec, rate=output.rate_hz(spoken_hz), options=options)
+        stream = self._container.add_stream(codec, rate=rate_hz or output.rate_hz(spoken_hz), options=options)
         assert isinstance(stream, av.AudioStream)
         stream.codec_context.layout = "mono"
         self._stream = stream
-        self._frames = _Frames(spoken_hz)
+        self._frames = Frames(spoken_hz)
         self._container.start_encoding()
 
     def feed(self, pcm: bytes) -> None:
@@ -138,20 +123,21 @@ class _Coded:
         self._container.close()
 
 
-class _Frames:
-    """PCM as FFmpeg's frames, one after another in time."""
+class _Whole:
+    """A file of what `_Coded` makes: resampled before, and better than an encoder does it."""
 
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self.samples = 0
+    def __init__(self, file: IO[bytes], output: Output, spoken_hz: int) -> None:
+        rate_hz = output.rate_hz(spoken_hz)
+        self._resampled = Best(spoken_hz, rate_hz) if rate_hz != spoken_hz else None
+        self._coded = _Coded(file, output, rate_hz, streamed=False, rate_hz=rate_hz)
 
-    def of(self, pcm: bytes) -> av.AudioFrame:
-        frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2").reshape(1, -1), format="s16", layout="mono")
-        frame.sample_rate = self._rate_hz
-        frame.time_base = Fraction(1, self._rate_hz)
-        frame.pts = self.samples
-        self.samples += frame.samples
-        return frame
+    def feed(self, pcm: bytes) -> None:
+        self._coded.feed(self._resampled.feed(pcm) if self._resampled else pcm)
+
+    def finish(self) -> None:
+        if self._resampled:
+            self._coded.feed(self._resampled.finish())
+        self._coded.finish()
 
 
 # Codec, container, options of the codec. Bit rates at which speech of one channel loses nothing that is heard.
