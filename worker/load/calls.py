@@ -81,10 +81,10 @@ async def _accompany(
                 one.outcome = "not_over" if task.cancelled() else one.outcome
             break
         await asyncio.wait(pending, timeout=PROGRESS_S)
-        talking = sum(one.agent_s is not None and not task.done() for task, one in zip(tasks, heard, strict=True))
-        peak = max(peak, talking)
-        watch.look(talking)
+        calling = sum(one.join_s is not None and not task.done() for task, one in zip(tasks, heard, strict=True))
+        peak = max(peak, calling)
+        watch.look(calling)
         progress(
-            f"{time.monotonic() - began:.0f} s: {talking} talk, {len(tasks) - len(pending)} of {len(tasks)} are over"
+            f"{time.monotonic() - began:.0f} s: {calling} are in a call, {len(tasks) - len(pending)} of {len(tasks)} are over"
         )
     return peak
