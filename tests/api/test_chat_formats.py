@@ -42,6 +42,33 @@ async def test_json_has_text_sound_and_words(start: Start, engine: Engine, scrip
     assert "".join(ANSWER[word["source_start"] : word["source_end"]] for word in answer["words"]) == ANSWER
 
 
+async def test_a_link_to_the_sound_is_good_for_who_asked_alone(
+    start: Start, engine: Engine, scripted: ScriptedLlm, tmp_path: Path
+) -> None:
+    scripted.answer(ANSWER)
+    keys = KeyFile(tmp_path / "api-keys.json")
+    shop, bank = ({"Authorization": f"Bearer {keys.add(name)[1]}"} for name in ("shop", "bank"))
+    service = await chatting(start, engine, scripted.url, api_keys_file=keys.path, open_on_loopback=False)
+    asked = {"text": "When is it open?", "format": "json", "audio_as": "url", "output_format": "mp3"}
+    async with service.client.post("/chat", json=asked, headers=shop) as response:
+        answer = await response.json()
+    assert (answer["text"], "audio" in answer, answer["audio_expires_in_s"]) == (ANSWER, False, 600)
+    assert len(answer["audio_url"].removeprefix("/audio/")) == 43  # 256 bits
+    for _ in range(2):
+        async with service.client.get(answer["audio_url"], headers=shop) as response:
+            assert (response.status, response.headers["Content-Type"]) == (200, "audio/mpeg")
+            assert response.headers["X-AI-Generated"] == "true"
+            assert 2.0 < seconds_of(await response.read()) < 8.0
+    for url, headers, status in (
+        (answer["audio_url"], bank, 404),
+        (answer["audio_url"], {}, 401),
+        (answer["audio_url"][:-1] + "!", shop, 422),
+        ("/audio/" + "A" * 43, shop, 404),
+    ):
+        async with service.client.get(url, headers=headers) as response:
+            assert response.status == status, (url, headers)
+
+
 async def test_events_hold_text_words_and_sound_side_by_side(
     start: Start, engine: Engine, scripted: ScriptedLlm
 ) -> None:

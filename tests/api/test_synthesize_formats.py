@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import email
 import io
+import json
+import re
 import time
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +115,31 @@ async def test_words_have_their_times_across_the_parts_of_a_long_text(start: Sta
     assert told[0] == ("started", {"media_type": "audio/wav", "sample_rate_hz": 24_000})
     assert told[-1] == ("done", {"seconds": pytest.approx(seconds_of(sound_of(told)), abs=0.01)})
     assert words[-1]["end_s"] == pytest.approx(told[-1][1]["seconds"], abs=0.01)
+
+
+async def test_words_and_sound_come_as_parts_when_those_are_accepted(start: Start, engine: Engine) -> None:
+    service = await start(engine_url=engine.url)
+    asked = {"text": LONG, "timestamps": True, "output_format": "pcm", "seed": 3}
+    accept = {"Accept": "application/json;q=0.5, multipart/mixed"}
+    async with service.client.post("/synthesize", json=asked, headers=accept) as response:
+        assert response.headers["X-AI-Generated"] == "true"
+        head = f"Content-Type: {response.headers['Content-Type']}\r\n\r\n".encode()
+        body = await response.read()
+    parts = list(email.message_from_bytes(head + body).walk())[1:]
+    names = [part.get_param("name", header="content-disposition") for part in parts]
+    told = [(name, part.get_payload(decode=True)) for name, part in zip(names, parts, strict=True)]
+    words = [word for name, data in told if name == "words" for word in json.loads(data)["words"]]
+    assert "".join(LONG[word["source_start"] : word["source_end"]] for word in words) == LONG
+    _, plain = await spoken(service, text=LONG, output_format="pcm", seed=3)
+    assert b"".join(_sound(body)) == plain
+    assert (names[0], names[1], names[-1]) == ("started", "words", "done")
+    assert {part.get_content_type() for part in parts} == {"application/json", "audio/pcm"}
+
+
+def _sound(body: bytes) -> Iterator[bytes]:
+    """Of each part that holds some, by its length: the library for mail takes line ends from binary parts."""
+    for head in re.finditer(rb'name="audio"\r\nContent-Length: (\d+)\r\n\r\n', body):
+        yield body[head.end() : head.end() + int(head[1])]
 
 
 async def test_events_tell_of_a_failure(start: Start, engine: Engine) -> None:

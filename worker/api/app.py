@@ -25,6 +25,7 @@ from worker.api import (
     openai_speech,
     openapi,
     pages,
+    sound_links,
     stream_socket,
     synthesize,
     transcriptions,
@@ -104,8 +105,9 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(version=tts_plugin.__version__, lifespan=lifespan, openapi_url=None)
     errors.install(app)
     app.include_router(join_token.routes(settings, fleet, metrics))
-    app.include_router(chat.routes(settings, engine, model))
+    app.include_router(chat.routes(settings, engine, model, answers))
     app.include_router(synthesize.routes(settings, engine, answers))
+    app.include_router(sound_links.routes(answers))
     app.include_router(openai_speech.routes(settings, engine))
     app.include_router(transcriptions.routes(ear))
     app.include_router(openai_models.routes(settings, engine))

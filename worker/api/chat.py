@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tts_plugin.client import EngineClient
 from worker import agent_file
-from worker.api import audio
+from worker.api import audio, sound_links
 from worker.api.broken_off import HEADERS
 from worker.api.conversations import Conversations, Message
 from worker.api.disconnect import while_connected
 from worker.api.errors import ApiError
 from worker.api.events import EventAnswer
+from worker.api.idempotency import Answers
 from worker.api.limits import by_asker
 from worker.api.side_by_side import SideBySide
 from worker.api.speech import Speech
@@ -55,6 +56,9 @@ class ChatRequest(Sound):
     format: Literal["audio", "sse", "json"] = Field(
         "audio", description="audio: the sound. sse: events with text, words and sound. json: all of it at the end."
     )
+    audio_as: Literal["base64", "url"] = Field(
+        "base64", description="With format json: the sound within it, or a link to it that is good for 10 minutes."
+    )
     stream: bool = Field(True, description="With format audio: send sound while the answer is still being written.")
 
     @model_validator(mode="after")
@@ -64,7 +68,7 @@ class ChatRequest(Sound):
         return self
 
 
-def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any]) -> APIRouter:
+def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any], answers: Answers) -> APIRouter:
     router = APIRouter()
     conversations = Conversations()
 
@@ -81,7 +85,8 @@ def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any]) -> API
             return await _events(SideBySide(speech, answer, output), request)
         speech.feed_by(lambda: answer.spoken_by(speech))
         if body.format == "json":
-            return _json(answer, await audio.keep(speech, output, request.receive), body)
+            kept = await audio.keep(speech, output, request.receive)
+            return _json(answer, kept, body, await _sound(answers, kept, body, request))
         return await audio.answer(speech, output, request.receive, stream=body.stream)
 
     return router
@@ -133,15 +138,22 @@ async def _events(both: SideBySide, request: Request) -> Response:
     return EventAnswer(both.events(), both.cancel)
 
 
-def _json(answer: Answer, kept: audio.Kept, body: ChatRequest) -> Response:
+async def _sound(answers: Answers, kept: audio.Kept, body: ChatRequest, request: Request) -> dict[str, Any]:
+    """Where the sound is: within the answer, or at a link. `kept` is closed."""
+    if body.audio_as == "url":
+        url = await sound_links.keep(answers, kept, request)
+        return {"audio_url": url, "audio_expires_in_s": sound_links.KEEP_S}
     with kept.sound as sound:
         if kept.size > MAX_JSON_BYTES:
-            raise ApiError(502, "too_much_sound", f"The sound has {kept.size} bytes; take another format, or audio.")
+            raise ApiError(502, "too_much_sound", f"The sound has {kept.size} bytes; take a link, or another format.")
         sound.seek(0)
-        encoded = base64.b64encode(sound.read()).decode()
+        return {"audio": base64.b64encode(sound.read()).decode()}
+
+
+def _json(answer: Answer, kept: audio.Kept, body: ChatRequest, sound: dict[str, Any]) -> Response:
     content = {
         "text": answer.text,
-        "audio": encoded,
+        **sound,
         "media_type": kept.media_type,
         "words": [asdict(word) for word in kept.words],
         "conversation_id": body.conversation_id,

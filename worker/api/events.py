@@ -21,10 +21,12 @@ from worker.api.speech import Spoken
 class Event(NamedTuple):
     name: str
     data: dict[str, Any]
+    sound: bytes = b""
 
     def encoded(self) -> bytes:
+        data = self.data | {"audio": base64.b64encode(self.sound).decode()} if self.sound else self.data
         # ASCII: a text may hold half a surrogate pair, which has no UTF-8.
-        return f"event: {self.name}\ndata: {json.dumps(self.data, separators=(',', ':'))}\n\n".encode()
+        return f"event: {self.name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 class EventAnswer(BreakableAnswer):
@@ -69,4 +71,4 @@ def words_event(words: Words) -> Event:
 
 
 def _audio(sound: bytes) -> Event:
-    return Event("audio", {"audio": base64.b64encode(sound).decode()})
+    return Event("audio", {}, sound)

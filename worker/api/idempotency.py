@@ -67,6 +67,12 @@ class Answers:
             raise ApiError(409, "in_progress", "This request is still being answered.", retry_after_s=1)
         return _again(entry.kept)
 
+    def find(self, key: str) -> Kept | None:
+        """The answer that was kept, to be closed."""
+        self._drop_old()
+        entry = self._entries.get(_hash(key))
+        return _again(entry.kept) if entry is not None and entry.kept is not None else None
+
     def keep(self, key: str, kept: Kept) -> Kept:
         """Keeps the answer; gives another handle on it, to be closed."""
         name = _hash(key)

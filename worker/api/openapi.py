@@ -21,6 +21,7 @@ SUMMARIES = {
     "/token": "A caller gets a room of its own and a join token for it",
     "/chat": "A text becomes the language model's answer, spoken while it is written",
     "/synthesize": "A text becomes sound",
+    "/audio/{id}": "The sound that an answer of /chat named by a link",
     "/voices": "Who can speak",
     "/v1/audio/speech": "A text becomes sound, as OpenAI's clients ask for it",
     "/v1/audio/transcriptions": "Sound becomes text, as OpenAI's clients ask for it",
@@ -57,6 +58,7 @@ SPEAKING = (502,)
 MORE = {  # what a route answers besides
     "/synthesize": (409,),
     "/readyz": (503,),
+    "/audio/{id}": (404,),
     "/v1/models/{id}": (404,),
     "/webhooks/livekit": (401, 408, 413, 415),
 }

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import tts_plugin
 from worker.api.errors import ApiError, answer
-from worker.api.security import SPOKEN
+from worker.api.security import is_spoken
 from worker.credential import load_or_make
 from worker.settings import Settings, SettingsError
 
@@ -66,7 +66,7 @@ class Provenance:
         self._signer = signer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in SPOKEN:
+        if scope["type"] != "http" or not is_spoken(scope["path"]):
             await self._app(scope, receive, send)
             return
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as plain:

@@ -8,7 +8,13 @@ from urllib.parse import urlsplit
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-SPOKEN = {"/synthesize", "/chat", "/v1/audio/speech"}  # answers that hold a voice that no person spoke
+SPOKEN = {"/synthesize", "/chat", "/v1/audio/speech"}
+SPOKEN_UNDER = "/audio/"
+
+
+def is_spoken(path: str) -> bool:
+    """Whether the answer holds a voice that no person spoke."""
+    return path in SPOKEN or path.startswith(SPOKEN_UNDER)
 
 
 def is_loopback(host: str) -> bool:
@@ -38,7 +44,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
-                if scope["path"] in SPOKEN and message["status"] < 300:
+                if is_spoken(scope["path"]) and message["status"] < 300:
                     headers["X-AI-Generated"] = "true"
             await send(message)
 

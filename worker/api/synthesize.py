@@ -8,13 +8,14 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tts_plugin.client import EngineClient, EngineUnreachable
-from worker.api import audio
+from worker.api import audio, multipart
 from worker.api.errors import Wrong, invalid
 from worker.api.events import EventAnswer, spoken_events
 from worker.api.formats.output import MEDIA_TYPES, Output, OutputFormat, SampleRate
 from worker.api.idempotency import Answers, owned
 from worker.api.limits import by_asker
 from worker.api.long_text import LongText
+from worker.api.multipart import MultipartAnswer
 from worker.api.speech import Speech, as_api_error
 from worker.settings import Settings
 
@@ -32,6 +33,9 @@ Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*$
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {media_type: {} for media_type in (*MEDIA_TYPES, "text/event-stream")}}
+}
+SYNTHESIZE_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {**ANSWERS[200]["content"], multipart.MEDIA_TYPE: {}}}
 }
 
 
@@ -63,13 +67,15 @@ class Sound(BaseModel):
 class SynthesizeRequest(Sound):
     text: SpokenText
     stream: bool = Field(False, description="Send sound while it is being made; a wav's header then has no length.")
-    timestamps: bool = Field(False, description="Answer with server-sent events: words with their times, and sound.")
+    timestamps: bool = Field(
+        False, description="Words with their times, and sound: as events, or as parts when Accept is multipart/mixed."
+    )
 
 
 def routes(settings: Settings, engine: EngineClient, answers: Answers) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/synthesize", response_class=Response, responses=ANSWERS)
+    @router.post("/synthesize", response_class=Response, responses=SYNTHESIZE_ANSWERS)
     async def synthesize(
         body: SynthesizeRequest, request: Request, idempotency_key: Annotated[str | None, Header()] = None
     ) -> Response:
@@ -81,7 +87,8 @@ def routes(settings: Settings, engine: EngineClient, answers: Answers) -> APIRou
             return await _once(answers, idempotency_key, body, speech, output, request)
         if body.timestamps:
             await audio.begin(speech, request.receive)
-            return EventAnswer(spoken_events(speech, output), speech.cancel)
+            form = MultipartAnswer if multipart.is_wanted(request.headers.get("accept", "")) else EventAnswer
+            return form(spoken_events(speech, output), speech.cancel)
         return await audio.answer(speech, output, request.receive, stream=body.stream)
 
     @router.get("/voices")
