@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from worker.agent_tools import Phone, Target, Tools
 from worker.phrases import Phrases
 
 MAX_FILE_BYTES = 256 * 1024
@@ -46,9 +47,17 @@ class AgentFile(BaseModel):
     language: Annotated[str, Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
     limits: Limits = Limits()
     phrases: Phrases = Phrases()
+    tools: Tools = Tools()
+    phone: Phone = Phone()
 
 
-_MODELS: dict[tuple[Any, ...], type[BaseModel]] = {("limits",): Limits, ("phrases",): Phrases}
+_MODELS: dict[tuple[Any, ...], type[BaseModel]] = {
+    ("limits",): Limits,
+    ("phrases",): Phrases,
+    ("tools",): Tools,
+    ("phone",): Phone,
+    ("tools", "transfer"): Target,
+}
 
 
 def load(path: Path, *, must_exist: bool = False) -> AgentFile:
@@ -93,6 +102,9 @@ def parse(raw: bytes, name: str) -> AgentFile:
 
 
 def _refuse_repeated_keys(node: yaml.Node | None, name: str) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_keys(item, name)
     if not isinstance(node, yaml.MappingNode):
         return
     seen: set[str] = set()
@@ -104,13 +116,18 @@ def _refuse_repeated_keys(node: yaml.Node | None, name: str) -> None:
 
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    return sorted(_MODELS.get(location, AgentFile).model_fields)
+    fields = tuple(part for part in location if not isinstance(part, int))
+    return sorted(_MODELS.get(fields, AgentFile).model_fields)
 
 
 def _line_of(node: yaml.Node | None, location: tuple[Any, ...]) -> int:
     """The line of the deepest key of `location` that the file has."""
     line = 1
     for part in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+            continue
         if not isinstance(node, yaml.MappingNode):
             break
         for key, value in node.value:

@@ -15,28 +15,29 @@ from livekit.agents import (
     AgentStateChangedEvent,
     CloseEvent,
     CloseReason,
-    ConversationItemAddedEvent,
-    ErrorEvent,
     JobContext,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
-    llm,
     room_io,
 )
 
 from worker import handover, providers, turn_taking
 from worker.agent import VoiceAgent, history_of
 from worker.agent_file import AgentFile
+from worker.call_items import CallItems
+from worker.call_outcome import CallOutcome, Outcome
+from worker.call_phone import CallPhone
 from worker.call_session import build_session, endpointing
 from worker.clip_speech import fill_tool_time, say_clip
 from worker.clips import Clips, Kind
 from worker.ears import Ears
 from worker.job_link import Command, JobLink
 from worker.llm_chain import LlmChain
+from worker.opening import GREETING_TIMEOUT_S, greet
 from worker.owned_tasks import OwnedTasks
 from worker.page import Page
 from worker.settings import Settings
-from worker.turn_guard import TurnGuard, without_fillers
+from worker.turn_guard import TurnGuard
 from worker.turns import TurnLog
 from worker.typed_text import TOPIC as TYPED_TOPIC
 from worker.typed_text import TypedText
@@ -46,7 +47,6 @@ CALLER_TIMEOUT_S = 30.0  # a caller who got a token but never comes must not hol
 CALLER_BACK_S = 5.0  # the caller of a call that is taken over is there, or has left meanwhile
 CONNECT_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 15.0
-GREETING_TIMEOUT_S = 30.0
 GOODBYE_TIMEOUT_S = 8.0
 INTERRUPT_TIMEOUT_S = 5.0
 ROOM_OPTIONS = room_io.RoomOptions(
@@ -98,6 +98,11 @@ class Call:
             vad=ctx.proc.userdata["vad"],
             on_swap=lambda reason: self._link.note("swap", reason=reason),
         )
+        self._outcome = CallOutcome(self._link.note)
+        self._items = CallItems(self._link, self._guard, self._page, self._turns, self._prompt_cache)
+        self._phone = CallPhone(
+            ctx, self._session, self._agent, settings, file, clips, outcome=self._outcome, tasks=self._tasks, owner=self
+        )
         self._keeps_room = False  # at the end: it is another agent's, or closes by itself
         self._started = self._hung_up = self._closed = False
 
@@ -108,6 +113,7 @@ class Call:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await self._ctx.connect()
         room = self._ctx.room
+        await self._phone.before_start()
         room.local_participant.register_rpc_method("interrupt", self._on_interrupt)
         room.on("participant_disconnected", lambda _: self._tasks.start(self._end_in_time(), "end-in-time"))
         async with asyncio.timeout(START_TIMEOUT_S):
@@ -120,7 +126,7 @@ class Call:
             )
         self._started = True
         if self._keeps_room:  # released before there was a session to end
-            self._hang_up("another agent takes over")
+            self.hang_up("another agent takes over")
             return
         room.register_text_stream_handler(TYPED_TOPIC, self._typed.on_stream)
         self._tasks.start(fill_tool_time(self._session, self._guard), "tool-fillers")
@@ -130,11 +136,16 @@ class Call:
                 await self._ctx.wait_for_participant()
         except TimeoutError:
             self._keeps_room = True  # one that LiveKit cut off sees nobody, and there the call goes on without it
-            self._hang_up("no caller came")
+            self.hang_up("no caller came")
+            return
+        if not await self._phone.began():
+            self.hang_up("the telephone was not answered", "not_answered")
+            return
+        if not await self._phone.screened(self._session.llm):
             return
         await self._greet()
         if hang_up_after_greeting:
-            self._hang_up("the agent file cannot be used")
+            self.hang_up("the agent file cannot be used", "failed")
             return
         limit_s = min(self._file.limits.max_call_s or self._settings.max_call_s, self._settings.max_call_s)
         self._tasks.start(self._end_after(limit_s), "call-limit")
@@ -144,18 +155,16 @@ class Call:
         session.on("user_input_transcribed", self._on_transcribed)
         session.on("user_state_changed", self._on_caller_state)
         session.on("agent_state_changed", self._on_agent_state)
-        session.on("conversation_item_added", self._on_item)
-        session.on("error", self._on_error)
+        session.on("conversation_item_added", self._items.added)
+        session.on("error", self._items.failed)
         session.on("close", self._on_close)
 
     async def _greet(self) -> None:
-        if self._handover is not None:
+        if self._handover is not None and not self._phone.was_ringing:
             await self._say("cut_off", GREETING_TIMEOUT_S)
         elif self._file.greeting:
             self._guard.turn_began()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GREETING_TIMEOUT_S):
-                    await self._session.say(self._file.greeting).wait_for_playout()
+            await greet(self._session, self._file.greeting, self._guard.clips, on_phone=self._phone.line is not None)
 
     # What the caller does.
 
@@ -170,6 +179,16 @@ class Call:
             with contextlib.suppress(TimeoutError, RuntimeError):  # the session is closing
                 async with asyncio.timeout(INTERRUPT_TIMEOUT_S):
                     await answered
+
+    def caller_input(self, text: str) -> None:
+        """Words that stand for what the caller did without speaking."""
+        if self._closed:
+            return
+        self._guard.caller_typed()
+        self._turns.typed(time.time())
+        with contextlib.suppress(RuntimeError):  # the session is closing
+            self._session.interrupt()
+            self._session.generate_reply(user_input=text)
 
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         self._ears.final_words.transcribed(event.transcript, final=event.is_final)
@@ -204,53 +223,26 @@ class Call:
         else:
             self._guard.turn_ended()
 
-    def _on_item(self, event: ConversationItemAddedEvent) -> None:
-        item = event.item
-        if not isinstance(item, llm.ChatMessage) or item.role not in ("user", "assistant"):
-            return
-        text = item.text_content or ""
-        if item.role == "assistant":
-            text = without_fillers(text, self._guard.clips.fillers, interrupted=item.interrupted)
-            item.content = [text]
-            if not text:
-                return
-        self._link.turn(item.role, text, interrupted=item.interrupted)
-        if item.role == "user":
-            self._prompt_cache.drop()
-            m = item.metrics
-            self._turns.user_turn(
-                stopped_at=m.get("stopped_speaking_at"),
-                transcript_delay=m.get("transcription_delay"),
-                turn_delay=m.get("end_of_turn_delay"),
-            )
-        else:
-            self._report(item)
-
-    def _report(self, answer: llm.ChatMessage) -> None:
-        if (started_at := answer.metrics.get("started_speaking_at")) is not None:
-            self._turns.stamp("speaking", started_at)
-        report = self._turns.answered(interrupted=answer.interrupted)
-        self._link.note("turn", interrupted=report.interrupted, **report.seconds)
-        self._page.turn(report.as_dict())
-
     # The end, and what the worker asks for.
 
     def _on_command(self, command: Command) -> None:
         if command == "release":
             told, self._keeps_room = self._keeps_room, True
             if self._started and not told:
-                self._hang_up("another agent takes over")
+                self.hang_up("another agent takes over")
         else:
-            self._tasks.start(self._say_and_hang_up("unavailable", "no worker could go on with it"), "goodbye")
+            self._tasks.start(
+                self._say_and_hang_up("unavailable", "no worker could go on with it", "failed"), "goodbye"
+            )
 
     async def _end_after(self, limit_s: float) -> None:
         await asyncio.sleep(limit_s)
         log.info("the call reached its limit of %.0f s", limit_s)
-        await self._say_and_hang_up("goodbye", "the longest time for one call")
+        await self._say_and_hang_up("goodbye", "the longest time for one call", "max_length")
 
-    async def _say_and_hang_up(self, kind: Kind, reason: str) -> None:
+    async def _say_and_hang_up(self, kind: Kind, reason: str, outcome: Outcome) -> None:
         await self._say(kind, GOODBYE_TIMEOUT_S, interrupts=True)
-        self._hang_up(reason)
+        self.hang_up(reason, outcome)
 
     async def _say(self, kind: Kind, timeout_s: float, *, interrupts: bool = False) -> None:
         """Say a phrase to the end. A session that is closing says nothing."""
@@ -260,8 +252,11 @@ class Call:
                     await self._session.interrupt(force=True)
                 await say_clip(self._session, self._guard.clips.get(kind)).wait_for_playout()
 
-    def _hang_up(self, reason: str) -> None:
+    def hang_up(self, reason: str, outcome: Outcome = "failed") -> None:
+        if self._hung_up:
+            return
         log.info("the call is ended: %s", reason)
+        self._outcome.decide(outcome)
         self._hung_up = True
         self._session.shutdown(drain=False)
         self._tasks.start(self._end_in_time(), "end-in-time")
@@ -277,21 +272,19 @@ class Call:
         agent = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
         return any(participant.kind != agent for participant in self._ctx.room.remote_participants.values())
 
-    def _on_error(self, event: ErrorEvent) -> None:
-        error = getattr(event.error, "error", event.error)
-        source = type(event.source).__module__.rsplit(".", 1)[0]
-        log.error("%s failed: %s", source, type(error).__name__)
-        self._link.note("error", source=source)
-
     def _on_close(self, event: CloseEvent) -> None:
         self._closed = True
         self._guard.turn_ended()
         if event.reason in OVER and not self._keeps_room:
+            self._outcome.ended("caller_left" if event.reason is CloseReason.PARTICIPANT_DISCONNECTED else "failed")
             self._ctx.delete_room()  # else a hung-up call holds its job for the room's departure timeout
         self._ctx.shutdown(reason=event.reason.value)
 
     async def _close(self) -> None:
         self._ears.final_words.cancel()
+        self._phone.close()
+        if self._hung_up and not self._keeps_room:
+            self._outcome.ended("failed")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.close_timeout_s):
                 await asyncio.gather(

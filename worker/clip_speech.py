@@ -16,9 +16,12 @@ from worker.watchdog import Due
 LOOK_S = 0.1
 
 
-def say_clip(session: AgentSession[None], clip: Clip) -> SpeechHandle:
-    """It is queued behind what is being said. Raises RuntimeError when the session does not run."""
-    return session.say(clip.text, audio=_frames(clip), add_to_chat_ctx=False)
+def say_clip(session: AgentSession[None], clip: Clip, *, remember: bool = False) -> SpeechHandle:
+    """It is queued behind what is being said. Raises RuntimeError when the session does not run.
+
+    `remember`: it is a part of the conversation, and stands in its history.
+    """
+    return session.say(clip.text, audio=_frames(clip), add_to_chat_ctx=remember)
 
 
 async def fill_tool_time(session: AgentSession[None], guard: TurnGuard) -> None:

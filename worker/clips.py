@@ -15,7 +15,8 @@ from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
 
 from worker.phrases import Phrases
 
-Kind = Literal["filler", "apology", "cut_off", "goodbye", "unavailable", "cannot_hear", "not_heard"]
+Kind = Literal["filler", "apology", "cut_off", "goodbye", "unavailable", "cannot_hear", "not_heard", "hold"]
+Said = Literal[Kind, "greeting"]
 
 SAMPLE_RATE_HZ = 24_000
 FRAME_SAMPLES = SAMPLE_RATE_HZ // 20
@@ -26,7 +27,7 @@ _TONE_HZ, _TONE_S, _TONE_LEVEL = 392.0, 0.25, 0.12
 class Clip:
     """One phrase: `pcm` is mono int16 at SAMPLE_RATE_HZ."""
 
-    kind: Kind
+    kind: Said
     text: str
     pcm: bytes = field(repr=False)
 
@@ -49,8 +50,10 @@ class Clip:
 class Clips:
     """Every phrase of one agent. One that nobody could render yet sounds as a short tone: better than silence."""
 
-    def __init__(self, phrases: Phrases) -> None:
+    def __init__(self, phrases: Phrases, *, greeting: str = "") -> None:
+        """`greeting`: an agent's first words, which a telephone call has in hand before it is answered."""
         self.phrases = phrases
+        self.greeting = greeting
         self._texts: dict[Kind, tuple[str, ...]] = {
             kind: said if isinstance(said := getattr(phrases, kind), tuple) else (said,) for kind in get_args(Kind)
         }
@@ -60,7 +63,8 @@ class Clips:
     @property
     def texts(self) -> list[str]:
         """Every phrase, the ones that are needed soonest first."""
-        return [text for kind in get_args(Kind) for text in self._texts[kind]]
+        said = [text for kind in get_args(Kind) for text in self._texts[kind]]
+        return [*said, self.greeting] if self.greeting else said  # last: one that cannot be spoken costs no other
 
     @property
     def fillers(self) -> tuple[str, ...]:
@@ -76,6 +80,11 @@ class Clips:
     def begin_turn(self) -> None:
         """The first filler of a turn is the first of the list again."""
         self._fillers = 0
+
+    def first_words(self) -> Clip | None:
+        """The greeting, once it is rendered."""
+        pcm = self._pcm.get(self.greeting)
+        return Clip("greeting", self.greeting, pcm) if pcm else None
 
     def get(self, kind: Kind) -> Clip:
         """The next filler, or the one clip of another kind."""

@@ -23,6 +23,7 @@ from worker.settings import Settings
 
 # What the language model's client imports at its first request: 0.1 to 0.2 s on the call's event loop.
 LAZY_IMPORTS = ("anyio._backends._asyncio", "jiter", "openai.pagination", "openai.resources.chat.completions")
+MAX_READY_CHARS = 300  # about 20 s
 BROKEN = AgentFile(
     instructions="Say that you cannot take calls at the moment.",
     greeting="Hello, this is an AI assistant. I am not set up correctly and cannot take calls at the moment. Goodbye.",
@@ -55,7 +56,7 @@ async def answer_call(ctx: JobContext) -> None:
     settings: Settings = data["settings"]
     file, broken = _agent_file(settings)
     maker: ClipMaker = data["clip_maker"]
-    if maker.speaker != _speaker(settings, file) or maker.clips.phrases != _phrases(file):  # edited since
+    if maker.speaker != _speaker(settings, file) or not _says(maker, file):  # edited since
         maker.stop()
         maker = data["clip_maker"] = _clip_maker(settings, file)
     ctx.add_shutdown_callback(_stopping(maker))
@@ -76,9 +77,20 @@ def _agent_file(settings: Settings) -> tuple[AgentFile, bool]:
 
 
 def _clip_maker(settings: Settings, file: AgentFile) -> ClipMaker:
-    maker = ClipMaker(Clips(_phrases(file)), _speaker(settings, file), ClipStore(settings.cache_dir))
+    maker = ClipMaker(
+        Clips(_phrases(file), greeting=_first_words(file)), _speaker(settings, file), ClipStore(settings.cache_dir)
+    )
     maker.start()
     return maker
+
+
+def _says(maker: ClipMaker, file: AgentFile) -> bool:
+    return maker.clips.phrases == _phrases(file) and maker.clips.greeting == _first_words(file)
+
+
+def _first_words(file: AgentFile) -> str:
+    """What is worth to be had ready: a long speech is spoken as it is made."""
+    return file.greeting if len(file.greeting) <= MAX_READY_CHARS else ""
 
 
 def _phrases(file: AgentFile) -> Phrases:

@@ -24,6 +24,7 @@ class Phrases(BaseModel):
     unavailable: Phrase | None = None  # the call must end: nobody can go on with it
     cannot_hear: Phrase | None = None  # the recogniser is down; typing still works
     not_heard: Phrase | None = None  # the caller spoke and no words came of it
+    hold: Phrase | None = None  # the caller is put through to a person
 
 
 PHRASES: dict[str, Phrases] = {
@@ -35,6 +36,7 @@ PHRASES: dict[str, Phrases] = {
         unavailable="I am sorry, I have to end this call. Please call again in a moment. Goodbye.",
         cannot_hear="I am sorry, I cannot hear you at the moment. You can type to me instead.",
         not_heard="Sorry, I did not catch that. Could you say it again, please?",
+        hold="Please hold, I am putting you through.",
     ),
     "de": Phrases(
         filler=("Einen Moment, bitte.", "Ich bin noch dabei.", "Es dauert noch einen Augenblick."),
@@ -44,6 +46,7 @@ PHRASES: dict[str, Phrases] = {
         unavailable="Es tut mir leid, ich muss das Gespräch beenden. Bitte rufen Sie gleich noch einmal an.",
         cannot_hear="Es tut mir leid, ich kann Sie im Moment nicht hören. Sie können mir schreiben.",
         not_heard="Entschuldigung, das habe ich nicht verstanden. Können Sie das bitte noch einmal sagen?",
+        hold="Bitte bleiben Sie am Apparat, ich verbinde Sie.",
     ),
     "fr": Phrases(
         filler=("Un instant, s'il vous plaît.", "Je cherche encore.", "Encore un petit moment."),
@@ -53,6 +56,7 @@ PHRASES: dict[str, Phrases] = {
         unavailable="Je suis désolée, je dois mettre fin à cet appel. Rappelez dans un instant. Au revoir.",
         cannot_hear="Je suis désolée, je ne vous entends pas pour le moment. Vous pouvez m'écrire.",
         not_heard="Pardon, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
+        hold="Ne quittez pas, je vous mets en relation.",
     ),
     "es": Phrases(
         filler=("Un momento, por favor.", "Todavía estoy en ello.", "Solo un poco más, por favor."),
@@ -62,6 +66,7 @@ PHRASES: dict[str, Phrases] = {
         unavailable="Lo siento, tengo que terminar esta llamada. Vuelva a llamar en un momento. Hasta luego.",
         cannot_hear="Lo siento, ahora mismo no puedo oírle. Puede escribirme.",
         not_heard="Perdón, no le he entendido. ¿Puede repetirlo, por favor?",
+        hold="No cuelgue, por favor, le paso la llamada.",
     ),
 }
 

@@ -1,0 +1,1 @@
+"""Calls over the telephone network, through livekit-sip."""
