@@ -32,6 +32,7 @@ class Service:
     url: str
     settings: Settings
     client: aiohttp.ClientSession
+    stop: Callable[[], None]  # returns at once
 
     async def health(self, true: Callable[[dict[str, Any]], bool], *, within_s: float = 5.0) -> dict[str, Any]:
         """/health, as soon as it is so; an AssertionError when it does not become so."""
@@ -164,7 +165,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
     try:
         await until(lambda: serving_http.started or task.done())
         async with aiohttp.ClientSession(url) as client:
-            yield Service(url, settings, client)
+            yield Service(url, settings, client, lambda: setattr(serving_http, "should_exit", True))
     finally:
         serving_http.should_exit = True
         await task

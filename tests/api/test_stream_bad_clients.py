@@ -7,12 +7,14 @@ import base64
 import json
 import os
 import socket
+from contextlib import AsyncExitStack
 
+import aiohttp
 import pytest
-from http_parts import Engine, Start, until
+from http_parts import Engine, Start, running, settings_for_test, until
 from stream_parts import HELLO, LONG, Client, frame, last, raw, talking
 
-from worker.api import relayed, socket_guards, stream_socket
+from worker.api import app, relayed, socket_guards, stream_socket
 
 
 async def test_who_gives_no_credit_is_not_waited_for(
@@ -146,3 +148,27 @@ async def test_too_many_sockets_are_told_to_come_again(
             assert await Client(second).closed() == (1013, "1 sockets are open")
     async with talking(service) as client:
         assert client.hello["protocol"] == 1
+
+
+async def test_who_answers_no_ping_is_gone(start: Start, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "WS_PING_S", 0.2)
+    service = await start(engine_url=engine.url)
+    async with talking(service, autoping=False) as client:
+        await client.say("a", LONG, credit_samples=0)
+        await until(lambda: engine.active == 1)
+        while (await client.ws.receive(timeout=10)).type is not aiohttp.WSMsgType.PING:
+            pass
+        assert (await client.closed())[0] == 1011
+    await until(lambda: engine.active == 0)
+
+
+async def test_a_service_that_stops_says_so(engine: Engine) -> None:
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(running(settings_for_test(engine_url=engine.url)))
+        client = await stack.enter_async_context(talking(service))
+        await client.say("a", LONG, credit_samples=0)
+        await until(lambda: engine.active == 1)
+        closed = asyncio.create_task(client.closed())
+        service.stop()
+        assert (await closed)[0] == 1012
+        await until(lambda: engine.active == 0)

@@ -8,11 +8,13 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 from http_parts import NOWHERE, Service, Start
 from upload_parts import MULTIPART, form, sent, wav
 
 from worker.api import body, transcriptions, upload
+from worker.api.heard import Said, hear
 from worker.api.transcriptions import PATH
 
 
@@ -137,6 +139,30 @@ async def test_so_many_files_are_heard_at_once(start: Start, models_url: str, mo
 
     async with asyncio.timeout(5):
         while not await is_free():
+            await asyncio.sleep(0.02)
+
+
+async def test_who_goes_while_a_file_is_heard_makes_room(
+    start: Start, models_url: str, speech: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def noted(*arguments: Any) -> AsyncIterator[Said]:
+        async for said in hear(*arguments):
+            begun.set()
+            yield said
+
+    monkeypatch.setattr(transcriptions, "AT_ONCE", 1)
+    monkeypatch.setattr(transcriptions, "hear", noted)
+    service = await start(models_url=models_url)
+    first = asyncio.create_task(sent(service, form(wav(np.tile(speech, 40), 24_000), model="x")))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    assert (await sent(service, form(b"x", model="x")))[0] == 503
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    async with asyncio.timeout(5):
+        while (await sent(service, form(b"x", model="x")))[0] == 503:
             await asyncio.sleep(0.02)
 
 
