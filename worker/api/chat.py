@@ -21,7 +21,7 @@ from worker.api.conversations import Conversations, Message
 from worker.api.disconnect import while_connected
 from worker.api.errors import ApiError
 from worker.api.events import EventAnswer
-from worker.api.idempotency import Answers
+from worker.api.idempotency import KEEP_S, Answers
 from worker.api.limits import by_asker
 from worker.api.side_by_side import SideBySide
 from worker.api.speech import Speech
@@ -142,7 +142,7 @@ async def _sound(answers: Answers, kept: audio.Kept, body: ChatRequest, request:
     """Where the sound is: within the answer, or at a link. `kept` is closed."""
     if body.audio_as == "url":
         url = await sound_links.keep(answers, kept, request)
-        return {"audio_url": url, "audio_expires_in_s": sound_links.KEEP_S}
+        return {"audio_url": url, "audio_expires_in_s": KEEP_S}
     with kept.sound as sound:
         if kept.size > MAX_JSON_BYTES:
             raise ApiError(502, "too_much_sound", f"The sound has {kept.size} bytes; take a link, or another format.")
