@@ -209,7 +209,7 @@ class Caller:
         """All audio that came so far, as WebRTC counts it."""
         stats = await self._room.get_rtc_stats()
         received = concealed = 0
-        for one in stats.subscriber_stats:
+        for one in (*stats.publisher_stats, *stats.subscriber_stats):  # one connection may serve both ways
             if one.WhichOneof("stats") == "inbound_rtp" and one.inbound_rtp.stream.kind == "audio":
                 received += one.inbound_rtp.inbound.total_samples_received
                 concealed += one.inbound_rtp.inbound.concealed_samples

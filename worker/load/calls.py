@@ -85,6 +85,6 @@ async def _accompany(
         peak = max(peak, calling)
         watch.look(calling)
         progress(
-            f"{time.monotonic() - began:.0f} s: {calling} are in a call, {len(tasks) - len(pending)} of {len(tasks)} are over"
+            f"{time.monotonic() - began:.0f} s: {calling} are in a call, {len(tasks) - len(pending)} are over"
         )
     return peak
