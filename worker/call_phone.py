@@ -23,8 +23,9 @@ from worker.clip_speech import say_clip
 from worker.clips import Clips
 from worker.owned_tasks import OwnedTasks
 from worker.phone import transfer
+from worker.phone.attributes import HUMAN
 from worker.phone.keypad import Keypad
-from worker.phone.line import HUMAN, PhoneLine, is_phone, the_phone
+from worker.phone.line import PhoneLine, is_phone, the_phone
 from worker.phone.phone_tools import SAID_S, build_tools
 from worker.phone.screening import screen
 from worker.settings import Settings

@@ -20,6 +20,7 @@ NO_TAKER_S = 1.0  # a worker that has room takes a dispatch within milliseconds
 STARTING_S = 8.0  # on a busy machine a job's process may need longer than AGENT_WAIT_S to report
 FAREWELL_S = 2.0  # after a job that ended of itself: time for its room to close
 SETTLED_S = 10.0  # an agent that stayed so long was a success
+FULL_S = 0.5  # a telephone where every worker is full is told busy then: ringing does not help it
 HOPELESS_S = 60.0  # how long a caller waits where no worker is at all
 STRANGER_S = 2.0  # an agent is in its room before its worker has told of it
 RELEASE_AGAIN_S = 1.0  # two agents in a room are heard by the caller
@@ -42,10 +43,17 @@ class _Room:
 
 
 class Watcher:
-    """The policy of one watcher. `agent_wait_s`: how long an agent that was sent for may take."""
+    """The policy of one watcher.
 
-    def __init__(self, *, agent_wait_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    `agent_wait_s`: how long an agent that was sent for may take. `ring_s`: how long a telephone rings where there is
+    no worker.
+    """
+
+    def __init__(
+        self, *, agent_wait_s: float, ring_s: float = HOPELESS_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._agent_wait_s = agent_wait_s
+        self._ring_s = ring_s
         self._clock = clock
         self.roll = Roll(clock=clock)
         self._rooms: dict[str, _Room] = {}
@@ -152,8 +160,11 @@ class Watcher:
             return []
         if not self.roll.takes_calls():
             room.hopeless_s = now if room.hopeless_s is None else room.hopeless_s
-            return self._fail(look, room, "no_workers", now) if now - room.hopeless_s >= HOPELESS_S else []
+            most_s = self._ring_s if look.ringing else HOPELESS_S
+            return self._fail(look, room, "no_workers", now) if now - room.hopeless_s >= most_s else []
         room.hopeless_s = None
+        if look.ringing and not self.roll.has_place():
+            return self._fail(look, room, "full", now) if now - room.agentless_s >= FULL_S else []
         if room.attempts >= MAX_DISPATCHES:
             return self._fail(look, room, "no_agent", now)
         reason = dead[-1].dead if dead and dead[-1].dead else "no_agent"

@@ -31,7 +31,7 @@ from livekit.protocol.sip import (
 from worker.dev.livekit import LiveKitKey, config_body
 
 NUMBER = "+15550100"
-USER, PASSWORD = "alice", "a word for the test"
+USER, PASSWORD = "alice", "a-word-for-the-test"
 RTP_PORTS = 400
 
 
@@ -187,7 +187,10 @@ def _free_ports(count: int, host: str) -> list[int]:
     """Free for TCP on 127.0.0.1 and for UDP on `host`."""
     found: list[int] = []
     while len(found) < count:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u,
+        ):
             tcp.bind(("127.0.0.1", 0))
             try:
                 u.bind((host, tcp.getsockname()[1]))

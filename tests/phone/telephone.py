@@ -51,7 +51,7 @@ class Telephone:
         for digit in digits:
             self.command("sndcode", digit)
             time.sleep(0.15)
-            self.command("sndcode", "\x00" if False else "")
+            self.command("sndcode")  # the key is let go
             time.sleep(0.05)
 
     def say(self, path: Path) -> float:
@@ -184,6 +184,11 @@ def telephone(wire: Wire, folder: Path, sip_address: str, *, password: str = PAS
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5)
+
+
+def then_silence(samples: np.ndarray, seconds: float = 120.0) -> np.ndarray:
+    """A telephone hangs up where its file ends."""
+    return np.concatenate([samples, np.zeros(int(seconds * RATE_HZ), np.float32)])
 
 
 def write_wav(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ) -> Path:

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +28,7 @@ class Reply:
     text: str = DEFAULT_TEXT
     ttft_s: float = 0.05
     tokens_per_s: float = 60.0
+    tool: tuple[str, Mapping[str, Any]] | None = None  # called after the text: name and arguments
 
 
 @dataclass(slots=True)
@@ -42,6 +43,13 @@ class Request:
     sent: str = ""
     finished: bool = False
     abandoned: bool = False  # nobody waited for the rest
+    tools: tuple[str, ...] = ()  # that it may call
+
+    @property
+    def tool_result(self) -> str | None:
+        """What a tool said, where that is the last thing that was said."""
+        last = self.messages[-1] if self.messages else {}
+        return text_of(last) if last.get("role") == "tool" else None
 
     @property
     def user_text(self) -> str:
@@ -71,9 +79,9 @@ class ScriptedLlm:
     script: Script = field(default=lambda _: Reply())
     requests: deque[Request] = field(default_factory=lambda: deque(maxlen=MAX_REQUESTS))
 
-    def answer(self, text: str, **pace: float) -> None:
+    def answer(self, text: str, ttft_s: float = 0.05, tokens_per_s: float = 60.0) -> None:
         """Say `text` to whatever is asked from now on."""
-        reply = Reply(text, **pace)
+        reply = Reply(text, ttft_s, tokens_per_s)
         self.script = lambda _: reply
 
     def asked(self, words: str) -> list[Request]:
@@ -117,7 +125,8 @@ async def _models(_: web.Request) -> web.Response:
 async def _complete(llm: ScriptedLlm, http: web.Request) -> web.StreamResponse:
     body = await http.json()
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
-    request = Request(body["messages"], limit, time.monotonic())
+    tools = tuple(str(tool["function"]["name"]) for tool in body.get("tools") or ())
+    request = Request(body["messages"], limit, time.monotonic(), tools=tools)
     llm.requests.append(request)
     reply = llm.script(request)
     deltas = deltas_of(reply.text)[:limit]
@@ -141,7 +150,9 @@ async def _stream(
     except (asyncio.CancelledError, ConnectionError):
         request.abandoned = True
         raise
-    await _event(response, [{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    if reply.tool:
+        await _event(response, [{"index": 0, "delta": {"tool_calls": [_call(*reply.tool)]}, "finish_reason": None}])
+    await _event(response, [{"index": 0, "delta": {}, "finish_reason": "tool_calls" if reply.tool else "stop"}])
     if include_usage:
         await _event(response, [], usage=_usage(len(deltas)))
     await response.write(b"data: [DONE]\n\n")
@@ -167,6 +178,12 @@ async def _paced(deltas: list[str], reply: Reply) -> AsyncIterator[str]:
 async def _event(response: web.StreamResponse, choices: list[Any], **more: Any) -> None:
     event = {**_head("chat.completion.chunk"), "choices": choices, **more}
     await response.write(f"data: {json.dumps(event)}\n\n".encode())
+
+
+def _call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    call_id = f"call_{time.monotonic_ns()}"
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return {"index": 0, "id": call_id, "type": "function", "function": function}
 
 
 def _head(kind: str) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Literal
 
 from livekit import rtc
 
-STATUS, RULE, NUMBER, CALL = "sip.callStatus", "sip.ruleID", "sip.phoneNumber", "sip.callID"
+from worker.phone.attributes import HUMAN, NUMBER, RULE, STATUS
+
 ACTIVE = ("active", "automation")
-HUMAN = "tts-ops.human"  # attribute of a second leg that this agent dialled: a person takes the call over
 LOOK_S = 0.05
 
 

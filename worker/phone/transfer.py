@@ -18,7 +18,7 @@ from livekit.protocol.sip import (
 )
 
 from worker.agent_tools import Target
-from worker.phone.line import HUMAN
+from worker.phone.attributes import HUMAN
 
 RING_S = 25.0
 HUMAN_IDENTITY = "transfer-target"

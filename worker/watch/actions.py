@@ -7,7 +7,7 @@ from typing import Literal
 
 from worker.handover import Handover
 
-FailCode = Literal["no_agent", "no_workers"]
+FailCode = Literal["no_agent", "no_workers", "full"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from livekit.protocol.room import (
 )
 
 from worker import handover
+from worker.phone.attributes import HUMAN, STATUS
 from worker.watch.actions import Dispatch, FailCode
 from worker.watch.sights import AgentSight, DispatchSight, RoomSight
 
@@ -30,6 +31,7 @@ CALL_TOPIC = "tts-ops.call"
 MESSAGES: dict[FailCode, str] = {
     "no_agent": "No agent could take your call. Please call again in a moment.",
     "no_workers": "No agent is on duty at the moment. Please call again later.",
+    "full": "All agents are busy. Please call again in a moment.",
 }
 _NO_CALLERS = (ParticipantInfo.AGENT, ParticipantInfo.EGRESS, ParticipantInfo.INGRESS)
 
@@ -70,11 +72,13 @@ class LiveKitRooms:
         dispatches = await self._dispatches(room)
         if not dispatches and not known:
             return None
+        callers = [p for p in people if p.kind not in _NO_CALLERS]
         return RoomSight(
             room,
-            callers=sum(p.kind not in _NO_CALLERS for p in people),
+            callers=0 if any(HUMAN in p.attributes for p in callers) else len(callers),  # a person has taken over
             agents=tuple(AgentSight(p.identity, p.joined_at_ms) for p in people if p.kind == ParticipantInfo.AGENT),
             dispatches=tuple(DispatchSight(d.id, tuple(job.id for job in d.state.jobs)) for d in dispatches),
+            ringing=bool(callers) and all(map(_is_ringing, callers)),
         )
 
     async def dispatch(self, action: Dispatch) -> bool:
@@ -145,6 +149,11 @@ class LiveKitRooms:
             ) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise LiveKitFailed(f"LiveKit does not answer: {type(error).__name__}") from None
+
+
+def _is_ringing(caller: ParticipantInfo) -> bool:
+    """A telephone that the bridge has not answered: if the room is closed now, it is told busy."""
+    return caller.kind == ParticipantInfo.SIP and caller.attributes.get(STATUS) == "ringing"
 
 
 class _NotThere(LiveKitFailed):

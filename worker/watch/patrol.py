@@ -52,7 +52,7 @@ class Patrol:
             agent_name=settings.agent_name,
         )
         self._lease, self._conversations = _in_redis(settings)
-        self._watcher = Watcher(agent_wait_s=settings.agent_wait_s)
+        self._watcher = Watcher(agent_wait_s=settings.agent_wait_s, ring_s=settings.phone_ring_s)
         self._hints: set[str] = set()
         self._hinted = asyncio.Event()
         self._quiet: dict[str, float] = {}  # room -> until when nobody needs to look

@@ -135,6 +135,10 @@ class Roll:
         """Whether any worker does, be it full: that is for admission to say."""
         return any(worker.sight is not None and worker.sight.takes_calls for worker in self._workers.values())
 
+    def has_place(self) -> bool:
+        """Whether any worker has a place for one more call."""
+        return any(w.sight is not None and w.sight.takes_calls and w.sight.free > 0 for w in self._workers.values())
+
     def has_room_beside(self, url: str) -> bool:
         """Whether a worker other than the one at `url` has a place."""
         return any(

@@ -54,12 +54,13 @@ class DispatchSight:
 
 @dataclass(frozen=True, slots=True)
 class RoomSight:
-    """One look into one room of ours. `callers`: people and phones, no agents."""
+    """One look into one room of ours. `callers`: people and phones, no agents. `ringing`: none is connected yet."""
 
     room: str
     callers: int
     agents: tuple[AgentSight, ...] = ()
     dispatches: tuple[DispatchSight, ...] = ()
+    ringing: bool = False
 
 
 def read_fleet(said: Mapping[str, Any]) -> WorkerSight:
