@@ -13,7 +13,7 @@ from typing import Literal
 
 _SECRETS = re.compile(
     r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # JSON web token
-    r"|\b(?:sk|pk|dg|APIs?)[-_][\w-]{12,}"  # provider keys
+    r"|\b(?:sk|pk|dg|APIs?|ttsops)[-_][\w-]{12,}"  # keys of providers, and ours
     r"|(?i:bearer)\s+[\w.~+/=-]{8,}"
     r"|(?i:api[_-]?(?:key|secret)|password|token)[\"']?\s*[=:]\s*[\"']?[^\s\"',}]{6,}"
     r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
