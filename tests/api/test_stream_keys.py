@@ -11,6 +11,7 @@ from http_parts import Engine, Service, Start
 from stream_parts import HELLO, Client, last, talking
 
 from worker.keys import KeyFile
+from worker.logs import TextFormatter
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ async def test_a_key_comes_in_the_header_or_as_a_protocol(shop: tuple[Service, s
     service, secret = shop
     async with talking(service, headers={"Authorization": f"Bearer {secret}"}) as client:
         assert client.ws.protocol is None
+        assert client.ws._response.headers["X-AI-Generated"] == "true"
     async with talking(service, protocols=("tts-ops", f"tts-ops.key.{secret}")) as client:
         assert client.ws.protocol == "tts-ops"  # never the one that holds the key
 
@@ -47,11 +49,16 @@ async def test_without_a_right_key_there_is_no_socket(shop: tuple[Service, str],
     assert refused.value.status == 401
 
 
-async def test_a_key_in_the_address_is_not_taken(shop: tuple[Service, str]) -> None:
+async def test_a_key_in_the_address_is_neither_taken_nor_logged(
+    shop: tuple[Service, str], caplog: pytest.LogCaptureFixture
+) -> None:
     service, secret = shop
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+    with caplog.at_level("INFO"), pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await service.client.ws_connect(f"/stream?key={secret}")
     assert refused.value.status == 401
+    lines = [TextFormatter().format(record) for record in caplog.records]
+    assert any("/stream" in line for line in lines)
+    assert not any(secret in line for line in lines)
 
 
 async def test_a_page_of_another_site_gets_no_socket(start: Start, engine: Engine) -> None:

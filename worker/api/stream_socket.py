@@ -72,7 +72,8 @@ class Desk:
 
     async def serve(self, socket: WebSocket) -> None:
         """Until the client has gone, or is sent away."""
-        await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
+        spoken = PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None
+        await socket.accept(spoken, headers=[(b"x-ai-generated", b"true")])
         if self._sockets >= MAX_SOCKETS:
             await socket.close(TRY_AGAIN_LATER, f"{MAX_SOCKETS} sockets are open")
             return
