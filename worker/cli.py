@@ -29,6 +29,10 @@ app.add_typer(bench)
 app.add_typer(load)
 keys = typer.Typer(name="keys", help="API keys of the HTTP service: hashes in API_KEYS_FILE.", no_args_is_help=True)
 app.add_typer(keys)
+phone = typer.Typer(
+    name="phone", help="Numbers that ring the agent, and calls out. docs/phone.md.", no_args_is_help=True
+)
+app.add_typer(phone)
 
 
 def main() -> None:
@@ -43,11 +47,15 @@ def main() -> None:
 
 
 @app.command()
-def dev() -> None:
+def dev(
+    with_phone: Annotated[
+        bool, typer.Option("--phone", help="Also redis and a SIP bridge: dial it with a softphone.")
+    ] = False,
+) -> None:
     """Start a whole voice call on this machine: LiveKit, engine, models, worker, web page. Ctrl-C ends all of it."""
     from worker.dev import run
 
-    raise SystemExit(run(begin("dev")))
+    raise SystemExit(run(begin("dev"), phone=with_phone))
 
 
 @app.command()
@@ -209,6 +217,41 @@ def doctor() -> None:
     from worker.doctor import run
 
     raise SystemExit(run(begin("doctor")))
+
+
+@phone.command("setup")
+def phone_setup(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Bring LiveKit's trunks and rule to what PHONE_NUMBERS, SIP_PROVIDER and SIP_USER say. Shows the plan first."""
+    from worker.phone.command import setup
+
+    raise SystemExit(setup(begin("phone"), yes=yes))
+
+
+@phone.command("list")
+def phone_list() -> None:
+    """Every trunk and rule that LiveKit has, without passwords."""
+    from worker.phone.command import show
+
+    raise SystemExit(show(begin("phone")))
+
+
+@phone.command("remove")
+def phone_remove(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Take our trunks and our rule away. Those of others stay."""
+    from worker.phone.command import remove
+
+    raise SystemExit(remove(begin("phone"), yes=yes))
+
+
+@phone.command("call")
+def phone_call(
+    number: Annotated[str, typer.Argument(help="Like +15550100.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Until the call is over.")] = False,
+) -> None:
+    """Call a number and let the agent talk. Exit code 0: answered; 10 busy, 11 nobody, 12 declined; docs/phone.md."""
+    from worker.phone.outbound import run
+
+    raise SystemExit(run(begin("phone"), number, wait=wait))
 
 
 @keys.command("add")

@@ -18,8 +18,12 @@ import aiohttp
 
 from worker.dev import ports
 from worker.dev.livekit import LiveKitKey, server_environment
+from worker.dev.phone import NoPhone, Softphone, open_line, redis_address
+from worker.dev.phone import parts as phone_parts
+from worker.dev.phone import ports as phone_ports
 from worker.dev.supervisor import Failure, Part, Supervisor
 from worker.logs import redact
+from worker.phone.bridge import Bridge
 from worker.settings import Settings
 from worker.setup import livekit_server
 
@@ -27,7 +31,8 @@ LOCAL_LIVEKIT = "ws://127.0.0.1:7880"  # the default: no LiveKit server was name
 WEBHOOK_PATH = "/webhooks/livekit"  # of the HTTP service; its module would import a web framework for one word
 FIRST_LOAD_S = 900.0  # VibeVoice may be downloaded on its first start
 CALL_CORES = 0.6  # of one call with embedded models, without the voice: docs/performance.md
-COLOURS = {"livekit": 34, "engine": 35, "models": 33, "worker": 36, "serve": 32}
+CHATTY = ("redis",)  # it greets at its level of warnings; when it cannot live, its last lines are shown
+COLOURS = {"redis": 31, "sip": 31, "livekit": 34, "engine": 35, "models": 33, "worker": 36, "serve": 32}
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +41,16 @@ class DevError(Exception):
     """One line a person can act on."""
 
 
-def run(settings: Settings) -> int:
-    """Start everything and block until Ctrl-C, SIGTERM or a part that cannot be kept alive. Returns the exit code."""
+def run(settings: Settings, *, phone: bool = False) -> int:
+    """Start everything and block until Ctrl-C, SIGTERM or a part that cannot be kept alive. Returns the exit code.
+
+    `phone`: with redis and the SIP bridge, so that a softphone can dial the agent.
+    """
     try:
-        return asyncio.run(Dev(settings).run())
-    except DevError as error:
+        if phone and not starts_livekit(settings):
+            raise DevError("--phone needs a LiveKit of its own: leave LIVEKIT_URL out, or run livekit-sip beside yours")
+        return asyncio.run(Dev(settings, phone=phone).run())
+    except (DevError, NoPhone) as error:
         print(f"tts-ops dev: {error}", file=sys.stderr)
         return 1
 
@@ -56,18 +66,20 @@ def starts_engine(settings: Settings) -> bool:
 class Dev:
     """One start of the whole product."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, phone: bool = False) -> None:
         self._settings = settings
         self._console = Console(quiet=quiet(settings))
         self._started = time.monotonic()
-        self._supervisor = Supervisor(parts(settings), on_line=self._console.line, on_ready=self._console.ready)
+        self._key = _key(settings) if starts_livekit(settings) else None
+        self._phone = Softphone(Bridge.of(settings)) if phone else None
+        wanted = parts(settings, self._key, phone=phone)
+        self._supervisor = Supervisor(wanted, on_line=self._console.line, on_ready=self._console.ready)
         self._console.on_closed = self._supervisor.stop
 
     async def run(self) -> int:
-        own = starts_livekit(self._settings)
-        if problem := ports.complaint(
-            ports.all_ports(self._settings, livekit=own, engine=starts_engine(self._settings))
-        ):
+        own, engine = starts_livekit(self._settings), starts_engine(self._settings)
+        needed = ports.all_ports(self._settings, livekit=own, engine=engine)
+        if problem := ports.complaint((*needed, *(phone_ports(self._settings) if self._phone else ()))):
             raise DevError(problem)
         self._stop_on_signals()
         self._console.say("Starting; Ctrl-C ends it.")
@@ -88,6 +100,12 @@ class Dev:
         took_s = time.monotonic() - self._started
         url = f"http://{self._settings.host}:{self._settings.http_port}"
         self._console.say(welcome(url, await ask_parts(url), took_s))
+        if self._phone is not None and self._key is not None:
+            try:
+                await open_line(self._settings, self._key, self._phone)
+                self._console.say(self._phone.told())
+            except NoPhone as error:
+                self._console.say(f"  {error}\n")
 
     def _stop_on_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -110,19 +128,22 @@ def quiet(settings: Settings) -> bool:
     return "log_level" not in settings.model_fields_set
 
 
-def parts(settings: Settings) -> list[Part]:
-    """Every process of the product. All start at once: the worker tries again until LiveKit is there."""
+def parts(settings: Settings, key: LiveKitKey | None = None, *, phone: bool = False) -> list[Part]:
+    """Every process of the product. All start at once: the worker tries again until LiveKit is there.
+
+    `key` is of the livekit-server that is started; left out: a given one, or a new one.
+    """
     base = f"http://{settings.host}"
     env = {"LOG_LEVEL": "WARNING"} if quiet(settings) else {}
     started = []
     if starts_livekit(settings):
-        key = _key(settings)
+        key = key or _key(settings)
         env |= {
             "LIVEKIT_URL": f"ws://127.0.0.1:{settings.livekit_port}",
             "LIVEKIT_API_KEY": key.name,
             "LIVEKIT_API_SECRET": key.secret,
         }
-        started = [_livekit(settings, key)]
+        started = [_livekit(settings, key, phone=phone), *(phone_parts(settings, key) if phone else ())]
     first_load_s = 90.0 if settings.tts_backend == "embedded" else FIRST_LOAD_S
     if starts_engine(settings):
         # The voice speaks until the worker's last call is over: it is stopped after the worker.
@@ -149,7 +170,7 @@ def _ours(
     return Part(name, (sys.executable, "-m", "worker.cli", name), env, ready_url, within_s, ends)
 
 
-def _livekit(settings: Settings, key: LiveKitKey) -> Part:
+def _livekit(settings: Settings, key: LiveKitKey, *, phone: bool) -> Part:
     program = livekit_server.find()
     if program is None:
         raise DevError("livekit-server is not installed: `make setup` builds it; or set LIVEKIT_URL to yours")
@@ -159,10 +180,12 @@ def _livekit(settings: Settings, key: LiveKitKey) -> Part:
             port=settings.livekit_port,
             udp_port=settings.livekit_udp_port,
             webhook_url=f"http://{settings.host}:{settings.http_port}{WEBHOOK_PATH}",
+            redis=redis_address(settings) if phone else None,
         )
     except OSError as error:
         raise DevError(f"{error.filename} cannot be read ({error.strerror}): run `tts-ops dev` in a checkout") from None
-    return Part("livekit", (str(program),), env, f"http://127.0.0.1:{settings.livekit_port}/", 30.0, ends=2)
+    url, after = f"http://127.0.0.1:{settings.livekit_port}/", ("redis",) if phone else ()
+    return Part("livekit", (str(program),), env, url, 30.0, ends=2, after=after)
 
 
 def _key(settings: Settings) -> LiveKitKey:
@@ -207,7 +230,8 @@ class Console:
         self.on_closed: Callable[[], None] = lambda: None
 
     def line(self, part: str, text: str) -> None:
-        if not (self._quiet and self.ending):
+        chatter = self._quiet and (self.ending or part in CHATTY)
+        if not chatter:
             self.say(f"{self._paint(part, f'{part:<8}')} {redact(text)}")
 
     def ready(self, part: str, took_s: float) -> None:

@@ -27,20 +27,24 @@ class LiveKitKey:
         return cls(f"dev{secrets.token_hex(6)}", secrets.token_urlsafe(36))
 
 
-def server_environment(key: LiveKitKey, *, port: int, udp_port: int, webhook_url: str | None = None) -> dict[str, str]:
+def server_environment(
+    key: LiveKitKey, *, port: int, udp_port: int, webhook_url: str | None = None, redis: str | None = None
+) -> dict[str, str]:
     """What livekit-server reads instead of flags and files. OSError where livekit.yaml is missing."""
     webhook = (webhook_url, key.name) if webhook_url else None
     return {
-        "LIVEKIT_CONFIG": config_body(port=port, udp_port=udp_port, webhook=webhook),
+        "LIVEKIT_CONFIG": config_body(port=port, udp_port=udp_port, webhook=webhook, redis=redis),
         "LIVEKIT_KEYS": f"{key.name}: {key.secret}",
     }
 
 
-def config_body(*, port: int, udp_port: int, webhook: tuple[str, str] | None = None) -> str:
-    """`webhook`: where LiveKit tells what happens, and the name of the key that it signs with."""
+def config_body(*, port: int, udp_port: int, webhook: tuple[str, str] | None = None, redis: str | None = None) -> str:
+    """`webhook`: where LiveKit tells what happens, and the name of the key that it signs with. `redis`: host:port."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
     config["port"] = port
     config["rtc"]["udp_port"] = udp_port
+    if redis is not None:
+        config["redis"] = {"address": redis}
     if webhook is not None:
         url, key_name = webhook
         events = {"include_events": list(WEBHOOK_EVENTS)}

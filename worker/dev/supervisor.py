@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process. Ready when `ready_url` answers 200; None: ready once started.
+    """One process. Ready when `ready_url` answers 200, or tcp://host:port a connection; None: ready once started.
+
+    It is started first when all of `after` were ready once.
 
     `ends`: in which stage of the end it is stopped. What others need to say goodbye ends after them.
     """
@@ -40,6 +42,7 @@ class Part:
     ready_url: str | None = None
     ready_within_s: float = 90.0
     ends: Literal[0, 1, 2] = 0
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Supervisor:
         self._clock = clock
         self._children: dict[str, Child] = {}
         self._was_ready: set[str] = set()
+        self._first_ready = {part.name: asyncio.Event() for part in parts}
         self._stop = asyncio.Event()
         self._failure: Failure | None = None
         self._guard: asyncio.subprocess.Process | None = None
@@ -101,6 +105,8 @@ class Supervisor:
 
     async def _keep(self, part: Part) -> None:
         policy = RestartPolicy(self._clock)
+        for name in part.after:
+            await self._first_ready[name].wait()
         while True:
             try:
                 why, last_lines, hopeless = await self._run_once(part)
@@ -143,6 +149,7 @@ class Supervisor:
             return False
         if part.name not in self._was_ready:
             self._was_ready.add(part.name)
+            self._first_ready[part.name].set()
             self._on_ready(part.name, self._clock() - started)
             if len(self._was_ready) == len(self._parts):
                 self.ready.set()
@@ -179,6 +186,8 @@ class Supervisor:
 
 
 async def _answers(url: str, within_s: float) -> bool:
+    if url.startswith("tcp://"):
+        return await _connects(url.removeprefix("tcp://"), within_s)
     timeout = aiohttp.ClientTimeout(total=2.0)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s), aiohttp.ClientSession(timeout=timeout) as session:
@@ -187,6 +196,19 @@ async def _answers(url: str, within_s: float) -> bool:
                     async with session.get(url) as response:
                         if response.status == 200:
                             return True
+                await asyncio.sleep(POLL_S)
+    return False
+
+
+async def _connects(address: str, within_s: float) -> bool:
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection(host, int(port))
+                    writer.close()
+                    return True
                 await asyncio.sleep(POLL_S)
     return False
 
