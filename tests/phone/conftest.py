@@ -17,7 +17,7 @@ from worker.bench.scripted_llm import Reply, ScriptedLlm, scripted_llm
 from worker.bench.stack import EMBEDDED, Stack, free_ports, running_stack
 from worker.setup import livekit_server, livekit_sip
 
-MAX_CALLS = 4
+MAX_CALLS = 6
 AGENT = "phone-test"
 
 
@@ -58,7 +58,8 @@ def _phone_stack(
     ports = free_ports()
     webhook = f"http://127.0.0.1:{ports['HTTP_PORT']}/webhooks/livekit"
     with line(phone_programs, the_wire, logs, webhook=webhook, agent_name=AGENT) as made, scripted_llm() as llm:
-        (logs / "agent.yaml").write_text(AGENT_YAML)
+        desk = f"sip:desk@{the_wire.there}:{made.desk_port}"
+        (logs / "agent.yaml").write_text(AGENT_YAML.format(desk=desk))
         env = {
             **EMBEDDED,
             **ports,
@@ -66,6 +67,7 @@ def _phone_stack(
             "LLM_PROVIDER": "local",
             "OPENAI_BASE_URL": llm.url,
             "MAX_CALLS": str(MAX_CALLS),
+            "SIP_OUTBOUND_TRUNK": made.outbound_trunk,
             "AGENT_NAME": AGENT,
             "AGENT_FILE": str(logs / "agent.yaml"),
             "LOG_LEVEL": "INFO",
@@ -77,6 +79,15 @@ def _phone_stack(
 AGENT_YAML = """\
 name: Ada
 greeting: Hello, this is Ada, an AI assistant. How can I help you?
+tools:
+  collect_digits: true
+  send_digits: true
+  transfer:
+    - name: front desk
+      number: {desk}
+    - name: billing
+      number: "+15550123456"
+      mode: warm
 """
 
 

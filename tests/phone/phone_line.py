@@ -55,6 +55,7 @@ class Line:
     sip_port: int
     logs: Path
     outbound_trunk: str = ""
+    desk_port: int = 5066  # of the telephone that the outbound trunk leads to
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -154,7 +155,7 @@ async def _open_number(made: Line, agent_name: str) -> None:
             room_config=RoomConfiguration(agents=agents, max_participants=3),
         )
         await lk.sip.create_dispatch_rule(CreateSIPDispatchRuleRequest(dispatch_rule=rule))
-        out = SIPOutboundTrunkInfo(name="test", address=f"{made.wire.there}:5060", numbers=[NUMBER])
+        out = SIPOutboundTrunkInfo(name="test", address=f"{made.wire.there}:{made.desk_port}", numbers=[NUMBER])
         outbound = await lk.sip.create_outbound_trunk(CreateSIPOutboundTrunkRequest(trunk=out))
         made.outbound_trunk = outbound.sip_trunk_id
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from phone_line import PASSWORD, USER, Wire
+from phone_line import PASSWORD, Wire
 
 RATE_HZ = 8_000
 LOUD = 0.01  # of full scale: audible
@@ -114,12 +114,24 @@ class Telephone:
     def log(self, lines: int = 60) -> str:
         return "\n".join((self.folder / "baresip.log").read_text(errors="replace").splitlines()[-lines:])
 
+    def recordings(self, side: str) -> list[np.ndarray]:
+        """Of each call one, in their order. `side`: enc, what was said; dec, what was heard."""
+        found = sorted(self.folder.glob(f"dump-*-{side}.wav"))  # the name holds the time
+        return [_samples(path) for path in found]
+
+    def keys_heard(self) -> str:
+        """The keys that the other side pressed."""
+        self._read(0.0)
+        return "".join(str(e.get("param")) for _, e in self.events if e.get("type") == "CALL_DTMF_START")
+
+    def silent(self, seconds: float) -> bool:
+        """Nothing was audible for so long, either way."""
+        need = int(seconds * RATE_HZ)
+        return not any((np.abs(sound[-need:]) > LOUD).any() for sound in (self.heard(), self.spoken()))
+
     def _recording(self, side: str) -> np.ndarray:
-        found = sorted(self.folder.glob(f"dump-*-{side}.wav"), key=lambda p: p.stat().st_mtime)
-        if not found:
-            return np.zeros(0, np.float32)
-        data = found[-1].read_bytes()[HEADER_BYTES:]
-        return np.frombuffer(data[: len(data) // 2 * 2], np.int16).astype(np.float32) / 32768
+        found = self.recordings(side)
+        return found[-1] if found else np.zeros(0, np.float32)
 
     def _read(self, timeout_s: float) -> None:
         self.control.settimeout(timeout_s or 0.001)
@@ -137,7 +149,16 @@ class Telephone:
 
 
 @contextmanager
-def telephone(wire: Wire, folder: Path, sip_address: str, *, password: str = PASSWORD) -> Iterator[Telephone]:
+def telephone(
+    wire: Wire,
+    folder: Path,
+    sip_address: str,
+    *,
+    password: str = PASSWORD,
+    port: int = 5060,
+    control_port: int = CONTROL_PORT,
+    user: str = USER,
+) -> Iterator[Telephone]:
     """One telephone with a line to `sip_address`; what it says at first is silence."""
     folder.mkdir(parents=True, exist_ok=True)
     write_wav(folder / "silence.wav", np.zeros(600 * RATE_HZ, np.float32))
@@ -148,7 +169,7 @@ def telephone(wire: Wire, folder: Path, sip_address: str, *, password: str = PAS
                 f"module_path {MODULES}",
                 *(f"module {name}.so" for name in modules if name not in ("account", "menu", "ctrl_tcp")),
                 *(f"module_app {name}.so" for name in modules if name in ("account", "menu", "ctrl_tcp")),
-                f"sip_listen {wire.there}:5060",
+                f"sip_listen {wire.there}:{port}",
                 f"audio_source aufile,{folder / 'silence.wav'}",
                 "audio_player aufile,/dev/null",
                 "audio_srate 8000-8000",
@@ -157,14 +178,14 @@ def telephone(wire: Wire, folder: Path, sip_address: str, *, password: str = PAS
                 "audio_channels 1-1",
                 "audio_buffer 20-100",
                 f"snd_path {folder}",
-                f"ctrl_tcp_listen {wire.there}:{CONTROL_PORT}",
+                f"ctrl_tcp_listen {wire.there}:{control_port}",
                 "call_max_calls 4",
             ]
         )
         + "\n"
     )
     (folder / "accounts").write_text(
-        f'<sip:{USER}@{sip_address};transport=udp>;auth_user={USER};auth_pass="{password}";regint=0;'
+        f'<sip:{user}@{sip_address};transport=udp>;auth_user={user};auth_pass="{password}";regint=0;'
         "audio_codecs=PCMU/8000/1;answermode=auto\n"
     )
     with (folder / "baresip.log").open("wb") as log:
@@ -176,7 +197,7 @@ def telephone(wire: Wire, folder: Path, sip_address: str, *, password: str = PAS
             cwd=folder,
         )
     try:
-        yield Telephone(wire, folder, process, _control(wire, process, folder))
+        yield Telephone(wire, folder, process, _control(wire, process, folder, control_port))
     finally:
         process.terminate()
         try:
@@ -200,11 +221,16 @@ def write_wav(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ) -> Path:
     return path
 
 
-def _control(wire: Wire, process: subprocess.Popen[bytes], folder: Path) -> socket.socket:
+def _samples(path: Path) -> np.ndarray:
+    data = path.read_bytes()[HEADER_BYTES:]
+    return np.frombuffer(data[: len(data) // 2 * 2], np.int16).astype(np.float32) / 32768
+
+
+def _control(wire: Wire, process: subprocess.Popen[bytes], folder: Path, port: int) -> socket.socket:
     deadline = time.monotonic() + 10
     while True:
         try:
-            return socket.create_connection((wire.there, CONTROL_PORT), timeout=1)
+            return socket.create_connection((wire.there, port), timeout=1)
         except OSError:
             said = (folder / "baresip.log").read_text(errors="replace")
             assert process.poll() is None, f"baresip ended:\n{said}"

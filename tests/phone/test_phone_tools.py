@@ -1,0 +1,85 @@
+"""What an agent does with the keys and the wires of a call: reads digits, sends digits, puts callers through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from phone_ear import words
+from telephone import Telephone, telephone
+from test_phone_call import dialled, is_over, question, until  # noqa: F401
+
+from worker.bench.scripted_llm import Reply
+
+pytestmark = [pytest.mark.phone, pytest.mark.timeout(180, method="signal")]
+
+
+@pytest.fixture
+def desk(phone_stack, tmp_path: Path) -> Iterator[Telephone]:
+    """The telephone of a person to whom calls are transferred: it answers at once."""
+    line = phone_stack.line
+    with telephone(line.wire, tmp_path / "desk", line.sip_address, port=line.desk_port, control_port=4445) as made:
+        yield made
+
+
+def calls_tool(phone_stack, name: str, then: str, **arguments: object) -> None:
+    """The model asks for the tool, and says `then` once it has its result."""
+    phone_stack.llm.script = lambda request: Reply(then) if request.tool_result else Reply("", tool=(name, arguments))
+
+
+def test_digits_that_are_asked_for_reach_the_model_alone(phone_stack, phone, question) -> None:  # noqa: F811
+    calls_tool(phone_stack, "collect_digits", "I have noted that.", max_digits=6)
+    dialled(phone, phone_stack)
+    phone.first_audible()
+    phone.quiet()
+    phone.say(question)
+    until(lambda: bool(phone_stack.llm.asked("capital")), "the model was asked")
+    until(lambda: phone.silent(1.0), "the tool is at work")
+    phone.press("8642#")
+    until(lambda: any(r.tool_result for r in phone_stack.llm.requests), "the model has the digits")
+    assert any("8642" in (r.tool_result or "") for r in phone_stack.llm.requests)
+    assert "8642" not in phone_stack.stack.log_path.read_text()
+
+
+def test_digits_that_the_agent_sends_arrive_as_keys(phone_stack, phone, question) -> None:  # noqa: F811
+    calls_tool(phone_stack, "send_digits", "Done.", digits="42#")
+    dialled(phone, phone_stack)
+    phone.first_audible()
+    phone.quiet()
+    phone.say(question)
+    until(lambda: phone.keys_heard() == "42#", "the keys arrived")
+
+
+def test_a_caller_is_put_through_by_refer(phone_stack, phone, desk, question) -> None:  # noqa: F811
+    calls_tool(phone_stack, "transfer", "It did not work.", target="front desk")
+    dialled(phone, phone_stack)
+    phone.first_audible()
+    greeted = phone.quiet()
+    phone.say(question)
+    phone.wait_for("CALL_TRANSFER")
+    desk.wait_for("CALL_INCOMING")
+    desk.wait_for("CALL_ESTABLISHED")
+    until(lambda: is_over(phone_stack), "our part of the call is over")
+    assert "hold" in words(phone.recordings("dec")[0][greeted:])
+
+
+def test_a_caller_is_introduced_to_a_person_and_then_talks_to_them(phone_stack, phone, desk, question) -> None:  # noqa: F811
+    calls_tool(phone_stack, "transfer", "", target="billing", introduction="A caller asks about a capital city.")
+    dialled(phone, phone_stack)
+    phone.first_audible()
+    phone.quiet()
+    phone.say(question)
+    desk.wait_for("CALL_ESTABLISHED")
+    desk.first_audible()
+    said = desk.quiet()
+    assert "a caller asks about a capital" in words(desk.heard())
+    asked = len(phone_stack.llm.requests)
+    phone.say(question)
+    desk.first_audible(after=said)
+    desk.quiet()
+    assert "capital of france" in words(desk.heard()[said:])
+    assert len(phone_stack.llm.requests) == asked  # the agent no longer listens
+    desk.hang_up()
+    phone.wait_for("CALL_CLOSED")
+    until(lambda: is_over(phone_stack), "the room is gone and its place free")
