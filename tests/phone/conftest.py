@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from phone_line import Line, Wire, line, wire
+from phone_line import DESK, Line, Wire, line, wire
 from telephone import Telephone, telephone
 
 from worker.bench.scripted_llm import Reply, ScriptedLlm, scripted_llm
@@ -58,8 +58,8 @@ def _phone_stack(
     ports = free_ports()
     webhook = f"http://127.0.0.1:{ports['HTTP_PORT']}/webhooks/livekit"
     with line(phone_programs, the_wire, logs, webhook=webhook, agent_name=AGENT) as made, scripted_llm() as llm:
-        desk = f"sip:desk@{the_wire.there}:{made.desk_port}"
-        (logs / "agent.yaml").write_text(AGENT_YAML.format(desk=desk))
+        desk = f"sip:{DESK}@{the_wire.there}:{made.desk_port}"
+        (logs / "agent.yaml").write_text(AGENT_YAML.format(desk=desk, number=DESK))
         env = {
             **EMBEDDED,
             **ports,
@@ -86,7 +86,7 @@ tools:
     - name: front desk
       number: {desk}
     - name: billing
-      number: "+15550123456"
+      number: "{number}"
       mode: warm
 """
 

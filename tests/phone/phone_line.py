@@ -31,6 +31,7 @@ from livekit.protocol.sip import (
 from worker.dev.livekit import LiveKitKey, config_body
 
 NUMBER = "+15550100"
+DESK = "+15550123456"  # to whom callers are put through
 USER, PASSWORD = "alice", "a-word-for-the-test"
 RTP_PORTS = 400
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from phone_line import PASSWORD, Wire
+from phone_line import PASSWORD, USER, Wire
 
 RATE_HZ = 8_000
 LOUD = 0.01  # of full scale: audible

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from phone_ear import words
+from phone_line import DESK
 from telephone import Telephone, telephone
 from test_phone_call import dialled, is_over, question, until  # noqa: F401
 
@@ -19,7 +20,9 @@ pytestmark = [pytest.mark.phone, pytest.mark.timeout(180, method="signal")]
 def desk(phone_stack, tmp_path: Path) -> Iterator[Telephone]:
     """The telephone of a person to whom calls are transferred: it answers at once."""
     line = phone_stack.line
-    with telephone(line.wire, tmp_path / "desk", line.sip_address, port=line.desk_port, control_port=4445) as made:
+    with telephone(
+        line.wire, tmp_path / "desk", line.sip_address, user=DESK, port=line.desk_port, control_port=4445
+    ) as made:
         yield made
 
 
@@ -57,7 +60,7 @@ def test_a_caller_is_put_through_by_refer(phone_stack, phone, desk, question) ->
     phone.first_audible()
     greeted = phone.quiet()
     phone.say(question)
-    phone.wait_for("CALL_TRANSFER")
+    phone.wait_for("TRANSFER")
     desk.wait_for("CALL_INCOMING")
     desk.wait_for("CALL_ESTABLISHED")
     until(lambda: is_over(phone_stack), "our part of the call is over")
