@@ -124,9 +124,7 @@ async def test_memory_and_other_streams_stay_as_they_were(root: Path, tmp_path: 
         async with client.get("/livez") as response:
             assert response.status == 200
     print(f"{sum(tried.values())} attacks: {tried}")
-    print(
-        f"{len(late_s)} pieces of {STREAMS} streams, p99: {before_s * 1e3:.1f} ms before, {during_s * 1e3:.1f} meanwhile"
-    )
+    print(f"{len(late_s)} pieces of {STREAMS} streams, p99: {before_s * 1e3:.1f} ms, {during_s * 1e3:.1f} meanwhile")
     print(f"memory: {before_mib:.0f} MiB before, at most {most_mib - before_mib:.1f} more meanwhile")
     assert sum(tried.values()) > 130
     assert not [kind for kind in tried if kind.endswith((" 500", " 200", " 201"))], tried

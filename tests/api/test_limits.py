@@ -10,7 +10,9 @@ from http_parts import Service, Start, settings_for_test, until
 from starlette.types import Receive, Scope, Send
 
 from worker.api.asker import network
+from worker.api.at_once import AtOnce
 from worker.api.limits import Limited, Rate
+from worker.api.shared import Shared
 from worker.keys import KeyFile
 
 
@@ -72,7 +74,8 @@ async def test_more_at_once_than_allowed_is_refused_and_the_place_comes_free_aga
         if message["type"] == "http.response.start":
             seen.append(int(str(message["status"])))
 
-    limited = Limited(app, who=lambda _: "shop", rate=Rate(settings_for_test()), at_once=2)
+    settings = settings_for_test()
+    limited = Limited(app, who=lambda _: "shop", rate=Rate(settings), at_once=AtOnce(2, Shared(settings)))
     scope = {"type": "http", "path": "/token", "method": "POST", "headers": []}
 
     async def ask() -> None:

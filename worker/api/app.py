@@ -32,17 +32,20 @@ from worker.api import (
     transcriptions,
     webhooks,
 )
+from worker.api.at_once import AtOnce
 from worker.api.body import BodyLimit
 from worker.api.fleet_view import FleetView
 from worker.api.gate import Gate, require_guarded
 from worker.api.guards import Deadline, guarded
-from worker.api.idempotency import Answers
 from worker.api.limits import Limited, Rate, by_address, by_asker
 from worker.api.metrics import HttpMetrics, Measured
 from worker.api.oidc import Issuer
 from worker.api.openai_errors import OpenAiErrors
 from worker.api.provenance import Provenance, Signer
 from worker.api.security import SecurityHeaders
+from worker.api.shared import Shared
+from worker.api.shared_answers import SharedAnswers
+from worker.api.shared_turns import SharedTurns
 from worker.api.socket_guards import guarded_sockets
 from worker.loop_watch import LoopLag
 from worker.providers import build_llm
@@ -81,9 +84,11 @@ def create_app(settings: Settings) -> FastAPI:
     fleet = FleetView(settings.worker_addresses, key=key.get_secret_value() if key else None)
     patrol = Patrol(settings, fleet, metrics) if settings.watch_rooms else None
     model = build_llm(settings)
-    answers = Answers()
     ear = transcriptions.Ear(settings)
     rate = Rate(settings)
+    shared = Shared(settings)
+    answers = SharedAnswers(shared)
+    at_once = AtOnce(settings.requests_at_once, shared)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -102,11 +107,13 @@ def create_app(settings: Settings) -> FastAPI:
             await model.aclose()
             await ear.aclose()
             answers.close()
+            await at_once.aclose()
+            await shared.aclose()
 
     app = FastAPI(version=tts_plugin.__version__, lifespan=lifespan, openapi_url=None)
     errors.install(app)
     app.include_router(join_token.routes(settings, fleet, metrics))
-    app.include_router(chat.routes(settings, engine, model, answers))
+    app.include_router(chat.routes(settings, engine, model, answers, SharedTurns(shared)))
     app.include_router(synthesize.routes(settings, engine, answers))
     app.include_router(sound_links.routes(answers))
     app.include_router(openai_speech.routes(settings, engine))
@@ -117,11 +124,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(webhooks.routes(settings, patrol.hint if patrol else lambda _: None, metrics))
     app.include_router(openapi.routes(app))
     app.include_router(pages.routes())  # last: it takes every path that is left
-    _protect(app, settings, metrics, rate)
+    _protect(app, settings, metrics, rate, at_once)
     return app
 
 
-def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics, rate: Rate) -> None:
+def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics, rate: Rate, at_once: AtOnce) -> None:
     """What every request passes before it comes to a route. The one added last stands first."""
     limits = {
         "/synthesize": TEXT_BODY_BYTES,
@@ -134,7 +141,6 @@ def _protect(app: FastAPI, settings: Settings, metrics: HttpMetrics, rate: Rate)
     if settings.c2pa:
         app.add_middleware(Provenance, signer=Signer(settings))
     app.add_middleware(Deadline, seconds=ANSWER_S, longer=dict.fromkeys(TEXT_PATHS, LONG_ANSWER_S))
-    at_once = settings.requests_at_once
     app.add_middleware(Limited, who=by_asker, rate=rate, at_once=at_once)
     app.add_middleware(Gate, settings=settings, issuer=Issuer(settings) if settings.oidc_issuer else None)
     app.add_middleware(Limited, who=by_address(settings), rate=rate, at_once=at_once)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -17,12 +17,14 @@ from tts_plugin.client import EngineClient
 from worker import agent_file
 from worker.api import audio, sound_links
 from worker.api.broken_off import HEADERS
-from worker.api.conversations import Conversations, Message
+from worker.api.conversations import Message
 from worker.api.disconnect import while_connected
 from worker.api.errors import ApiError
 from worker.api.events import EventAnswer
-from worker.api.idempotency import KEEP_S, Answers
+from worker.api.idempotency import KEEP_S
 from worker.api.limits import by_asker
+from worker.api.shared_answers import SharedAnswers
+from worker.api.shared_turns import SharedTurns
 from worker.api.side_by_side import SideBySide
 from worker.api.speech import Speech
 from worker.api.synthesize import ANSWERS, Sound, SpokenText
@@ -68,16 +70,17 @@ class ChatRequest(Sound):
         return self
 
 
-def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any], answers: Answers) -> APIRouter:
+def routes(
+    settings: Settings, engine: EngineClient, model: llm.LLM[Any], answers: SharedAnswers, turns: SharedTurns
+) -> APIRouter:
     router = APIRouter()
-    conversations = Conversations()
 
     @router.post("/chat", response_class=Response, responses=CHAT_ANSWERS)
     async def chat(body: ChatRequest, request: Request) -> Response:
         output = body.output()
         agent = _agent(settings)
-        memory = _Memory(conversations, body, by_asker(request.scope) or "anybody")
-        context = _context(body.system or agent.instructions, memory.before(), body.text)
+        memory = _Memory(turns, body, by_asker(request.scope) or "anybody")
+        context = _context(body.system or agent.instructions, await memory.before(), body.text)
         answer = Answer(deltas(model, context, first_s=settings.llm_timeout_s), memory.add)
         voice = body.voice_id or agent.voice or settings.tts_voice
         speech = await Speech.open(engine, voice, "interactive", language=body.language, seed=body.seed)
@@ -95,7 +98,7 @@ def routes(settings: Settings, engine: EngineClient, model: llm.LLM[Any], answer
 class Answer:
     """What the model writes, and, when it has ended, all of it. Iterate it once."""
 
-    def __init__(self, written: AsyncIterator[str], remember: Callable[[str], None]) -> None:
+    def __init__(self, written: AsyncIterator[str], remember: Callable[[str], Awaitable[None]]) -> None:
         self._written = written
         self._remember = remember
         self.text = ""
@@ -104,7 +107,7 @@ class Answer:
         async for delta in self._written:
             self.text += delta
             yield delta
-        self._remember(self.text)
+        await self._remember(self.text)
 
     async def spoken_by(self, speech: Speech) -> None:
         async for delta in self:
@@ -114,18 +117,18 @@ class Answer:
 class _Memory:
     """What was said before, by whom the request says; a conversation belongs to the asker who began it."""
 
-    def __init__(self, conversations: Conversations, body: ChatRequest, asker: str) -> None:
-        self._conversations, self._body = conversations, body
+    def __init__(self, turns: SharedTurns, body: ChatRequest, asker: str) -> None:
+        self._turns, self._body = turns, body
         self._id = f"{asker} {body.conversation_id}" if body.conversation_id is not None else None
 
-    def before(self) -> list[Message]:
+    async def before(self) -> list[Message]:
         if self._id is not None:
-            return self._conversations.said(self._id)
+            return await self._turns.said(self._id)
         return [Message(said.role, said.content) for said in self._body.history or ()]
 
-    def add(self, answer: str) -> None:
+    async def add(self, answer: str) -> None:
         if self._id is not None:
-            self._conversations.add(self._id, self._body.text, answer)
+            await self._turns.add(self._id, self._body.text, answer)
 
 
 async def _events(both: SideBySide, request: Request) -> Response:
@@ -138,7 +141,7 @@ async def _events(both: SideBySide, request: Request) -> Response:
     return EventAnswer(both.events(), both.cancel)
 
 
-async def _sound(answers: Answers, kept: audio.Kept, body: ChatRequest, request: Request) -> dict[str, Any]:
+async def _sound(answers: SharedAnswers, kept: audio.Kept, body: ChatRequest, request: Request) -> dict[str, Any]:
     """Where the sound is: within the answer, or at a link. `kept` is closed."""
     if body.audio_as == "url":
         url = await sound_links.keep(answers, kept, request)

@@ -56,26 +56,26 @@ class Answers:
         ApiError 409 while it is being made, 422 when the key came with another request.
         """
         self._drop_old()
-        name, asked = _hash(key), _hash(request)
+        name, asked = hashed(key), hashed(request)
         entry = self._entries.get(name)
         if entry is None:
             self._entries[name] = _Entry(asked, self._clock() + KEEP_S)
             return None
         if entry.request != asked:
-            raise ApiError(422, "key_reused", "This Idempotency-Key came with another request; take a new one.")
+            raise reused()
         if entry.kept is None:
-            raise ApiError(409, "in_progress", "This request is still being answered.", retry_after_s=1)
+            raise unfinished()
         return _again(entry.kept)
 
     def find(self, key: str) -> Kept | None:
         """The answer that was kept, to be closed."""
         self._drop_old()
-        entry = self._entries.get(_hash(key))
+        entry = self._entries.get(hashed(key))
         return _again(entry.kept) if entry is not None and entry.kept is not None else None
 
     def keep(self, key: str, kept: Kept) -> Kept:
         """Keeps the answer; gives another handle on it, to be closed."""
-        name = _hash(key)
+        name = hashed(key)
         entry = self._entries.get(name)
         if entry is None or kept.size > self._max_bytes:
             self.forget(key)
@@ -88,7 +88,7 @@ class Answers:
 
     def forget(self, key: str) -> None:
         """It could not be made: the next request tries again."""
-        self._entries.pop(_hash(key), None)
+        self._entries.pop(hashed(key), None)
 
     def close(self) -> None:
         for entry in self._entries.values():
@@ -107,7 +107,15 @@ class Answers:
                 _close(self._entries.pop(name))
 
 
-def _hash(text: str) -> bytes:
+def reused() -> ApiError:
+    return ApiError(422, "key_reused", "This Idempotency-Key came with another request; take a new one.")
+
+
+def unfinished() -> ApiError:
+    return ApiError(409, "in_progress", "This request is still being answered.", retry_after_s=1)
+
+
+def hashed(text: str) -> bytes:
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 

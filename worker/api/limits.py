@@ -1,6 +1,6 @@
 """How often and how much at once one asker, and one address, may ask. Pure ASGI; 429 beyond.
 
-The rate is shared through redis when REDIS_URL is set; what goes on at once is counted by each copy of the service.
+Both are counted over all copies of the service when REDIS_URL is set.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from limits import RateLimitItemPerMinute
@@ -17,6 +16,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.api.asker import Asker, address_of, is_this_machine
+from worker.api.at_once import AtOnce
 from worker.api.errors import ApiError, answer
 from worker.api.gate import PROTOCOL, is_public
 from worker.api.security import hostname
@@ -60,35 +60,31 @@ class Rate:
 class Limited:
     """ASGI middleware. `who`: whom to count a request for; None: nobody, it is not limited."""
 
-    def __init__(self, app: ASGIApp, *, who: WhoAsks, rate: Rate, at_once: int) -> None:
+    def __init__(self, app: ASGIApp, *, who: WhoAsks, rate: Rate, at_once: AtOnce) -> None:
         self._app = app
         self._who = who
         self._rate = rate
         self._at_once = at_once
-        self._now: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = self._who(scope) if scope["type"] in ("http", "websocket") else None
         if name is None:
             await self._app(scope, receive, send)
             return
-        refusal = await self._refusal(scope, name)
-        if refusal is not None:
-            await _refuse(refusal, scope, receive, send)
+        lease = await self._at_once.enter(name)
+        if lease is None:
+            message = f"{self._at_once.most} requests at once are allowed."
+            await _refuse(ApiError(429, "too_many_at_once", message, retry_after_s=1.0), scope, receive, send)
             return
-        self._now[name] += 1
         try:
-            await self._app(scope, receive, send)
+            if refusal := await self._too_often(scope, name):
+                await _refuse(refusal, scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
         finally:
-            self._now[name] -= 1
-            if not self._now[name]:
-                del self._now[name]
+            self._at_once.leave(name, lease)
 
-    async def _refusal(self, scope: Scope, name: str) -> ApiError | None:
-        if self._now[name] >= self._at_once:
-            return ApiError(
-                429, "too_many_at_once", f"{self._at_once} requests at once are allowed.", retry_after_s=1.0
-            )
+    async def _too_often(self, scope: Scope, name: str) -> ApiError | None:
         if is_public(scope["path"]):  # a page is many files
             return None
         wait_s = await self._rate.take(name)

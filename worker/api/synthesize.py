@@ -12,10 +12,11 @@ from worker.api import audio, multipart
 from worker.api.errors import Wrong, invalid
 from worker.api.events import EventAnswer, spoken_events
 from worker.api.formats.output import MEDIA_TYPES, Output, OutputFormat, SampleRate
-from worker.api.idempotency import Answers, owned
+from worker.api.idempotency import owned
 from worker.api.limits import by_asker
 from worker.api.long_text import LongText
 from worker.api.multipart import MultipartAnswer
+from worker.api.shared_answers import SharedAnswers
 from worker.api.speech import Speech, as_api_error
 from worker.settings import Settings
 
@@ -72,7 +73,7 @@ class SynthesizeRequest(Sound):
     )
 
 
-def routes(settings: Settings, engine: EngineClient, answers: Answers) -> APIRouter:
+def routes(settings: Settings, engine: EngineClient, answers: SharedAnswers) -> APIRouter:
     router = APIRouter()
 
     @router.post("/synthesize", response_class=Response, responses=SYNTHESIZE_ANSWERS)
@@ -117,13 +118,13 @@ def _speech(settings: Settings, engine: EngineClient, body: SynthesizeRequest) -
 
 
 async def _once(
-    answers: Answers, key: str, body: SynthesizeRequest, speech: LongText, output: Output, request: Request
+    answers: SharedAnswers, key: str, body: SynthesizeRequest, speech: LongText, output: Output, request: Request
 ) -> Response:
     """The answer that the key had before, or a new one that is kept."""
     if body.stream or body.timestamps:
         raise invalid(Wrong("Idempotency-Key", key, "only with stream and timestamps false: a stream is not kept"))
     key = owned(key, by_asker(request.scope) or "anybody")
-    kept = answers.begin(key, body.model_dump_json())
+    kept = await answers.begin(key, body.model_dump_json())
     if kept is not None:
         response = audio.KeptAnswer(kept)
         response.headers["Idempotency-Replayed"] = "true"
@@ -131,6 +132,6 @@ async def _once(
     try:
         made = await audio.keep(speech, output, request.receive)
     except BaseException:
-        answers.forget(key)
+        await answers.forget(key)
         raise
-    return audio.KeptAnswer(answers.keep(key, made))
+    return audio.KeptAnswer(await answers.keep(key, made))
