@@ -186,7 +186,9 @@ class Settings(HttpSettings, PhoneSettings, RecordSettings):
         description="Embedded models as their clients reach them; empty: HOST and MODELS_PORT.",
     )
     worker_urls: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Where the workers' /fleet is, separated by commas; empty: HOST and METRICS_PORT."
+        (),
+        description="Where the workers' /fleet is, separated by commas; empty: HOST and METRICS_PORT. "
+        "dns+http://name:port is every address of that name.",
     )
     fleet_socket: Path | None = Field(
         None, description="Unix socket between a worker and its jobs; the worker sets it."

@@ -16,6 +16,7 @@ import aiohttp
 
 from worker.api.ledger import RESERVED_S, Ledger
 from worker.api.worker_copy import WorkerCopy
+from worker.api.worker_names import WorkerNames
 from worker.job_link import Command
 
 POLL_S = 0.5
@@ -39,7 +40,7 @@ class FleetView:
         self, urls: Sequence[str], *, key: str | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`key`: FLEET_KEY, for workers on other machines."""
-        self._urls = tuple(urls)
+        self._names = WorkerNames(urls, clock=clock)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
@@ -122,7 +123,7 @@ class FleetView:
         await self._ask(url)
 
     async def poll(self) -> None:
-        await asyncio.gather(*(self._ask(url) for url in self._urls))
+        await asyncio.gather(*(self._ask(url) for url in await self._names.urls()))
         self.polled.set()
         await self._give_back()
 
