@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -110,6 +111,7 @@ class EngineProcess:
             metrics = EngineMetrics(backend)
             self._gate.app = create_app(backend, metrics=metrics)
             self._server.watch(backend, metrics)
+            settle()
         except Exception as error:
             self._error = error
             self._server.should_exit = True
@@ -117,7 +119,14 @@ class EngineProcess:
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Run uvicorn on a bound socket until SIGTERM or SIGINT when in the main thread."""
+    settle()
     _run(Server(uvicorn_config(app)), listener)
+
+
+def settle() -> None:
+    """Takes what is there for good out of the garbage collection, which else stops every voice to look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 def _run(server: uvicorn.Server, listener: socket.socket) -> None:
