@@ -94,6 +94,20 @@ async def test_one_address_has_so_many_connections_and_others_theirs(start: Star
         writer.close()
 
 
+async def test_idle_connections_from_many_addresses_keep_nobody_out(start: Start) -> None:
+    service = await start()
+    held = []
+    for address in ("127.0.0.2", "127.0.0.3", "127.0.0.4"):
+        for n in range(120):
+            held.append(await asyncio.open_connection(*place(service), local_addr=(address, 0)))
+            held[-1][1].write((b"", HEAD, HEAD + b"\r\n")[n % 3])  # silent, half a head, at rest after an answer
+    reader, writer = await asyncio.open_connection(*place(service), local_addr=("127.0.0.5", 0))
+    writer.write(HEAD + b"\r\n")
+    assert b" 200 " in await asyncio.wait_for(reader.readline(), 10)
+    for _, each in [*held, (reader, writer)]:
+        each.transport.abort()
+
+
 @asynccontextmanager
 async def serve(app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> AsyncIterator[int]:
     """A server with nothing but the protocol before `app`; gives its port."""

@@ -34,6 +34,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _reader_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _idle_since_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,6 +45,9 @@ class GuardedProtocol(HttpToolsProtocol):
             if self.open_now[address] > self.per_address:
                 transport.abort()
                 return
+        self._idle_since_s = self.loop.time()
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+            self._make_room()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -67,6 +71,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._idle_since_s = self.loop.time()
+
     def handle_websocket_upgrade(self) -> None:
         self._forget()  # another protocol hears of its end
         super().handle_websocket_upgrade()
@@ -79,6 +87,17 @@ class GuardedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_reader_timer()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing is being asked or answered; half a head is nothing."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing()
+
+    def _make_room(self) -> None:
+        """Of all connections the one that has been idle for longest goes, so that idle ones keep nobody out."""
+        others = (c for c in self.connections if isinstance(c, GuardedProtocol) and c is not self and c._is_idle)
+        if longest := min(others, key=lambda c: c._idle_since_s, default=None):
+            longest.transport.abort()
 
     def _await_head(self) -> None:
         if self._head_timer is None:
