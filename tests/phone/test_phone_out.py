@@ -90,7 +90,7 @@ def refusing(wire, status: int, folder: Path) -> Iterator[None]:  # type: ignore
 @pytest.mark.phone
 @pytest.mark.timeout(150, method="signal")
 def test_who_answers_hears_the_agent(phone_stack, outbound, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    with telephone(phone_stack.line.wire, tmp_path / "phone", phone_stack.line.sip_address) as phone:
+    with telephone(phone_stack.line.wire, tmp_path / "phone", phone_stack.line.sip_address, user=NUMBER) as phone:
         code, said = called(outbound, NUMBER)
         assert code == 0, said
         assert "answered after" in said

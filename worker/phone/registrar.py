@@ -101,7 +101,7 @@ class Registrar:
 
     def _told(self, error: Exception) -> PhoneError:
         if isinstance(error, api.TwirpError):
-            if error.code in ("unauthenticated", "permission_denied"):
+            if error.status in (401, 403):
                 return PhoneError(f"LiveKit at {self._url} does not take our key: see LIVEKIT_API_KEY and _SECRET")
             if "sip not connected" in error.message or error.code == "unimplemented":
                 return PhoneError(f"LiveKit at {self._url} has no redis, which telephones need: livekit_config/")
