@@ -25,8 +25,8 @@ _HEAD = """# voice-agent
       --set image.registry=registry.example.com/voice --set livekit.url=wss://livekit.example.com
     helm test -n voice-agent voice-agent
 
-Kubernetes {kube} or newer. [docs/kubernetes.md](../../../docs/kubernetes.md) says how it is meant; `ci/` holds values for
-other kinds of installation. This page is written by `python deploy/helm/write_readme.py` from `values.yaml`.
+Kubernetes {kube} or newer. [docs/kubernetes.md](../../../docs/kubernetes.md) says how it is meant;
+`ci/` holds values for other kinds of installation. This page is written by `python deploy/helm/write_readme.py` from `values.yaml`.
 
 | value | default | meaning |
 |---|---|---|

@@ -66,6 +66,7 @@ class Called:
     room: str
     rang_s: float
     status: int | None = None  # of SIP
+    reason: str = ""  # LiveKit's, where SIP gave none
 
 
 async def call(registrar: Registrar, settings: Settings, number: str, *, trunk_id: str | None = None) -> Called:
@@ -99,7 +100,7 @@ async def call(registrar: Registrar, settings: Settings, number: str, *, trunk_i
     except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
         await _close(lk, room)
         result, status = result_of(error)
-        return Called(result, room, time.monotonic() - began, status)
+        return Called(result, room, time.monotonic() - began, status, "" if status else str(error)[:200])
     return Called("answered", room, time.monotonic() - began)
 
 
@@ -129,7 +130,7 @@ async def _run(settings: Settings, number: str, *, wait: bool) -> int:
         _say("The agent is sent for, then it rings …")
         called = await call(registrar, settings, number)
         status = f" (SIP {called.status})" if called.status else ""
-        _say(f"{TEXTS[called.result]}{status} after {called.rang_s:.1f} s")
+        _say(f"{TEXTS[called.result]}{status} after {called.rang_s:.1f} s{called.reason and f' ({called.reason})'}")
         if called.result == "answered" and wait:
             talked_s = await _over(registrar.livekit, called.room)
             _say(f"over after {talked_s:.0f} s")
