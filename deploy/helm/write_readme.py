@@ -26,7 +26,8 @@ _HEAD = """# voice-agent
     helm test -n voice-agent voice-agent
 
 Kubernetes {kube} or newer. [docs/kubernetes.md](../../../docs/kubernetes.md) says how it is meant;
-`ci/` holds values for other kinds of installation. This page is written by `python deploy/helm/write_readme.py` from `values.yaml`.
+`ci/` holds values for other kinds of installation.
+This page is written by `python deploy/helm/write_readme.py` from `values.yaml`.
 
 | value | default | meaning |
 |---|---|---|
