@@ -135,6 +135,7 @@ def _bridge_config(made: Line, *, rtp_from: int) -> str:
             "listen_ip": made.wire.here,
             "nat_1_to_1_ip": made.wire.here,
             "rtp_port": f"{rtp_from}-{rtp_from + RTP_PORTS - 1}",
+            "max_cpu_utilization": 1.0,
             "logging": {"level": "debug"},
         }
     )

@@ -35,6 +35,7 @@ class Bridge:
             "listen_ip": self.listen,
             "nat_1_to_1_ip": self.listen,
             "rtp_port": self.rtp_ports,
+            "max_cpu_utilization": 1.0,  # 0.9 by default: on two cores each start of a process would refuse a call
             "logging": {"level": "warn"},
         }
         return {"SIP_CONFIG_BODY": json.dumps(config)}
