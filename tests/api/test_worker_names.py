@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from worker.api.fleet_view import FleetView
-from worker.api.worker_names import DEADLINE_S, KEPT_S, LOOK_S, WorkerNames
+from worker.api.worker_names import DEADLINE_S, KEPT_S, LOOK_S, WorkerNames, _resolve
 
 NAME = "dns+http://workers:9090"
 
@@ -98,3 +98,9 @@ async def test_the_fleet_view_asks_every_address(names: Names, monkeypatch: pyte
     await view.aclose()
     assert sorted(heard) == ["http://127.0.0.1:9090", "http://127.0.0.2:9090"]
     assert DEADLINE_S < LOOK_S
+
+
+async def test_the_system_is_asked_for_addresses() -> None:
+    assert "127.0.0.1" in await _resolve("localhost", 9090)
+    with pytest.raises(OSError, match="."):
+        await _resolve("workers.invalid", 9090)

@@ -193,3 +193,17 @@ def test_the_autoscalers_questions_count_what_they_should(
     file.write_text(yaml.safe_dump({"tests": [test]}))
     checked = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, timeout=50)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_page_names_values_and_files_that_are_there() -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text()
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    named = [name for name in re.findall(r"`([A-Za-z]+(?:\.[A-Za-z]+)+)`", text) if name.split(".")[0] in values]
+    assert len(named) > 12
+    for name in named:
+        inner: Any = values
+        for key in name.split("."):
+            assert key in inner, name
+            inner = inner[key]
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / "docs" / link).exists(), link
