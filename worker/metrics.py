@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from worker.admission import Admission
 from worker.loop_watch import tasks_now
+from worker.phone.metrics import PhoneMetrics
 from worker.turns import Stamp
 
 OTHER = "other"
@@ -104,6 +105,8 @@ class WorkerMetrics:
             "voice_loop_lag_seconds", "Longest delay of an event loop in each 5 s.", _LAG_SECONDS, "process"
         )
 
+        self._phone = PhoneMetrics(self.registry)
+
     def note(self, event: str, values: Values, job_id: str) -> None:
         """An event that a job sent over the fleet channel. Never raises: a bad one must not cost the call its link."""
         try:
@@ -148,6 +151,10 @@ class WorkerMetrics:
                 self._apologies.inc()
             case "swap":
                 self._swaps.labels(_listed(values.get("reason"), SWAPS)).inc()
+            case "call_began":
+                self._phone.began(values)
+            case "call_ended":
+                self._phone.ended(values)
             case "loop_lag":
                 self._lag.labels("job").observe(_number(values["max_s"]))
             case _:
