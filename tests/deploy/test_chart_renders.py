@@ -92,6 +92,8 @@ def test_every_pod_passes_restricted_pod_security(values: Path) -> None:
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
         assert pod["automountServiceAccountToken"] is False, name
+        # A Service called livekit would set LIVEKIT_PORT=tcp://…, which is a setting of ours.
+        assert pod["enableServiceLinks"] is False, name
         for volume in pod.get("volumes", []):
             assert volume.keys() - {"name"} <= {
                 "configMap", "emptyDir", "image", "persistentVolumeClaim", "projected", "secret",
