@@ -94,6 +94,19 @@ def test_the_schema_lets_nothing_unknown_pass() -> None:
     assert all(one["additionalProperties"] is False for one in found)
 
 
+def test_the_schema_and_the_values_have_the_same_names() -> None:
+    def compare(schema: dict[str, Any], values: Any, path: str) -> None:
+        if isinstance(values, dict) and "properties" in schema:
+            assert schema["properties"].keys() - {"global"} >= values.keys(), path
+            if "requests" not in schema["properties"]:
+                assert schema["properties"].keys() - {"global"} == values.keys(), path
+            for key, inner in values.items():
+                compare(schema["properties"][key], inner, f"{path}.{key}")
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    compare(schema, yaml.safe_load((CHART / "values.yaml").read_text()), "")
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
