@@ -12,6 +12,7 @@ from worker.doctor.finding import Finding, table
 from worker.doctor.machine import look_at_machine, look_at_ports
 from worker.doctor.packages import differences, locked, look_at_packages
 from worker.doctor.providers import RETIRED_MODELS, look_at_agent, look_at_livekit, look_at_llm, look_at_voice
+from worker.doctor.tools import look_at_tools
 from worker.settings import DEFAULT_LLM_MODELS, Settings
 
 KEY = "sk-a-very-secret-key-0123456789"
@@ -152,3 +153,11 @@ def test_another_version_and_a_package_that_is_not_there_are_differences() -> No
     assert other.startswith("aiohttp is 3.")
     assert other.endswith("not 3.0.0")
     assert absent == "no-such-package is not installed"
+
+
+def test_what_telephones_need_is_a_note_where_it_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.setup.go_program.GoProgram.find", lambda self: None)
+    monkeypatch.setattr("worker.doctor.tools.shutil.which", lambda name: None)
+    found = look_at_tools(settings(livekit_url="wss://elsewhere.example"))
+    assert "apt install redis-server" in str(named(found, "redis-server"))
+    assert "make call PHONE=1" in str(named(found, "livekit-sip"))

@@ -6,11 +6,11 @@ import shutil
 
 from worker.doctor.finding import Finding, missing, note, ok
 from worker.settings import Settings
-from worker.setup import go, livekit_server, uv, web_client
+from worker.setup import go, livekit_server, livekit_sip, uv, web_client
 
 
 def look_at_tools(settings: Settings) -> list[Finding]:
-    return [_livekit_server(settings), _web_client(), _uv(), _go(), _npm()]
+    return [_livekit_server(settings), _web_client(), _uv(), _go(), _npm(), *_phone()]
 
 
 def _livekit_server(settings: Settings) -> Finding:
@@ -45,3 +45,14 @@ def _go() -> Finding:
 def _npm() -> Finding:
     found = shutil.which("npm")
     return ok("npm", found) if found else note("npm", "not here; set-up brings one when it is needed")
+
+
+def _phone() -> list[Finding]:
+    """Only for telephones; nothing else misses them."""
+    redis, bridge = shutil.which("redis-server"), livekit_sip.PROGRAM.find()
+    return [
+        ok("redis-server", redis)
+        if redis
+        else note("redis-server", "not here; for telephones: apt install redis-server"),
+        ok("livekit-sip", str(bridge)) if bridge else note("livekit-sip", "not here; `make call PHONE=1` builds it"),
+    ]
