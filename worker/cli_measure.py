@@ -74,13 +74,16 @@ def bench_transport(
     sockets: Annotated[int, typer.Option(min=1, max=256, help="Sockets that they share, up to 64 on each.")] = 8,
     duration: Annotated[float, typer.Option(min=1, max=600, help="Seconds.")] = 20.0,
     step_ms: Annotated[float, typer.Option(min=0, max=133, help="How long a step of the absent model lasts.")] = 20.0,
+    service: Annotated[bool, typer.Option("--service", help="Through /stream of the HTTP service.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
 ) -> None:
     """Measure the way from the engine's step to a client's socket, without a model: lateness, CPU, underruns."""
     from worker.bench.transport import run
 
     begin("bench")
-    raise SystemExit(run(streams=streams, sockets=sockets, seconds=duration, step_ms=step_ms, json_path=json))
+    raise SystemExit(
+        run(streams=streams, sockets=sockets, seconds=duration, step_ms=step_ms, json_path=json, service=service)
+    )
 
 
 @load.command("http")
