@@ -25,10 +25,13 @@ class PhoneSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9.-]+(:\d{1,5})?$",
         description="Host of the SIP provider that `tts-ops phone call` dials through: example.pstn.twilio.com.",
     )
-    sip_user: str | None = Field(None, max_length=128, description="Name that the SIP trunk asks for, both ways.")
+    sip_user: str | None = Field(
+        None, max_length=128, description="Name that callers log in with, and that we log in with to SIP_PROVIDER."
+    )
     sip_password: SecretStr | None = Field(None, description="Password of SIP_USER.")
     sip_allowed_addresses: Listed = Field(
-        (), description="Addresses that calls may come from, separated by commas; empty: any that knows the password."
+        (),
+        description="Addresses that calls may come from without a login, separated by commas; empty: all log in.",
     )
     sip_outbound_trunk: str | None = Field(
         None,

@@ -30,7 +30,6 @@ FOLDER = ROOT / "livekit_config"
 EXAMPLE = {
     "livekit_api_secret": "s" * 40,
     "phone_numbers": "+15550100",
-    "sip_allowed_addresses": "192.0.2.0/24",
     "sip_user": "tts-ops",
     "sip_password": "change-me",
     "sip_provider": "example.pstn.twilio.com",

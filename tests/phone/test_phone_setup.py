@@ -38,9 +38,11 @@ def made(want: trunks.Wanted) -> list:  # type: ignore[type-arg]
     for number, (_, one) in enumerate(want.all()):
         copy = type(one)()
         copy.CopyFrom(one)  # type: ignore[arg-type]
-        setattr(
-            copy, "sip_dispatch_rule_id" if isinstance(copy, SIPDispatchRuleInfo) else "sip_trunk_id", f"ID{number}"
-        )
+        if isinstance(copy, SIPDispatchRuleInfo):
+            copy.sip_dispatch_rule_id = f"ID{number}"
+            copy.trunk_ids.append("ID0")
+        else:
+            copy.sip_trunk_id = f"ID{number}"
         there.append(copy)
     return there
 
@@ -77,6 +79,21 @@ def test_what_is_no_longer_wanted_goes_and_what_is_of_others_stays() -> None:
     steps = trunks.steps(wanted(sip_provider=None), [*made(wanted()), others])
     assert signs(steps)[OUTBOUND] == "-"
     assert "ST_other" not in {step.id for step in steps}
+
+
+def test_a_rule_is_told_of_the_trunk_that_was_made_anew() -> None:
+    """Somebody deleted the trunk: a rule that keeps its id answers nothing."""
+    _, outbound, rule = made(wanted())
+    rule.trunk_ids[:] = ["ST_deleted"]
+    assert signs(trunks.steps(wanted(), [outbound, rule])) == {INBOUND: "+", OUTBOUND: "=", RULE: "~"}
+
+
+def test_a_provider_that_is_known_by_its_addresses_is_not_asked_to_log_in() -> None:
+    want = wanted(sip_allowed_addresses="192.0.2.0/24")
+    assert want.inbound is not None
+    assert want.outbound is not None
+    assert (want.inbound.auth_username, want.inbound.auth_password) == ("", "")
+    assert (want.outbound.auth_username, want.outbound.auth_password) == ("ada", PASSWORD)
 
 
 def test_a_second_trunk_of_our_name_is_surplus() -> None:

@@ -76,6 +76,18 @@ async def call(registrar: Registrar, settings: Settings, number: str, *, trunk_i
     trunk = trunk_id or await _trunk(registrar)
     room = f"{ROOM_PREFIX}{secrets.token_hex(16)}"
     lk = registrar.livekit
+    try:
+        return await _call(registrar, settings, number, trunk, room)
+    except (api.TwirpError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        await _close(lk, room)
+        raise PhoneError(f"LiveKit did not do it: {str(error)[:200] or type(error).__name__}") from error
+    except BaseException:  # Ctrl-C: the telephone stops ringing
+        await _close(lk, room)
+        raise
+
+
+async def _call(registrar: Registrar, settings: Settings, number: str, trunk: str, room: str) -> Called:
+    lk = registrar.livekit
     await lk.room.create_room(
         api.CreateRoomRequest(name=room, max_participants=PEOPLE, empty_timeout=60, departure_timeout=5)
     )

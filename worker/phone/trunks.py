@@ -71,11 +71,12 @@ def wanted(settings: Settings) -> Wanted:
             )
         inbound = SIPInboundTrunkInfo(
             name=INBOUND,
-            metadata=mark,
+            metadata="" if settings.sip_allowed_addresses else mark,
             numbers=settings.phone_numbers,
             allowed_addresses=settings.sip_allowed_addresses,
-            auth_username=settings.sip_user or "",
-            auth_password=password,
+            # A provider that is known by its addresses does not log in, and would be refused if it were asked to.
+            auth_username="" if settings.sip_allowed_addresses else settings.sip_user or "",
+            auth_password="" if settings.sip_allowed_addresses else password,
         )
         inbound.max_call_duration.FromSeconds(int(settings.max_call_s) + 60)  # the agent's own goodbye comes first
         inbound.ringing_timeout.FromSeconds(int(settings.phone_ring_s) + 10)  # the watcher says busy before
@@ -113,11 +114,19 @@ def steps(want: Wanted, there: Sequence[Message]) -> list[Step]:
             continue
         if not ours:
             made.append(Step("+", name, describe(should)))
-        elif changed := _difference(ours[0], should):
+        elif changed := (*_difference(ours[0], should), *_other_trunk(ours[0], made)):
             made.append(Step("~", name, changed, _id(ours[0])))
         else:
             made.append(Step("=", name, (), _id(ours[0])))
     return made
+
+
+def _other_trunk(is_now: Message, made: Sequence[Step]) -> tuple[str, ...]:
+    """A rule that answers for a trunk which is not, or no longer, ours."""
+    if not isinstance(is_now, SIPDispatchRuleInfo):
+        return ()
+    inbound = [step.id for step in made if step.name == INBOUND and step.sign in "~="]
+    return () if list(is_now.trunk_ids) == inbound else ("the trunk that it answers for",)
 
 
 def describe(one: Message) -> tuple[str, ...]:
