@@ -17,7 +17,8 @@ from tts_plugin.protocol import Done, Failed, Say
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_FIRST_AUDIO_BUCKETS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 5.0)
+_FIRST_AUDIO_BUCKETS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 1.0, 2.0, 5.0)
+_LAG_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _DURATION_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -43,6 +44,12 @@ class EngineMetrics:
         self._requests = Counter(
             "tts_requests", "Utterances, by how they ended.", labelnames=("status",), registry=self.registry
         )
+        self._lag = Histogram(
+            "tts_loop_lag_seconds",
+            "Longest delay of the server's event loop in each 5 s.",
+            buckets=_LAG_BUCKETS_S,
+            registry=self.registry,
+        )
         tasks = Gauge("tts_tasks", "Tasks of the server's event loop.", registry=self.registry)
         tasks.set_function(_tasks_now)
         self.registry.register(_BackendCollector(backend))
@@ -64,6 +71,9 @@ class EngineMetrics:
         except Refused as refused:
             self._requests.labels(refused.code).inc()
             raise
+
+    def loop_lag(self, longest_s: float) -> None:
+        self._lag.observe(max(0.0, longest_s))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.types import ASGIApp
 
 from tts_plugin import __version__
@@ -34,6 +34,7 @@ from tts_plugin.metrics import CONTENT_TYPE, EngineMetrics
 from tts_plugin.protocol import MAX_MESSAGE_BYTES
 from tts_plugin.stream import StreamConnection
 from tts_plugin.synthesize import invalid, synthesize_router
+from tts_plugin.tick_lag import TickLag
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ MAX_BODY_BYTES = 256 * 1024
 _PING_S = 20.0
 _KEEP_ALIVE_S = 30
 _SHUTDOWN_S = 1
+_TRY_AGAIN_LATER = 1013
 
 
 def create_app(backend: Backend, *, metrics: EngineMetrics | None = None) -> FastAPI:
@@ -117,10 +119,13 @@ class EngineProcess:
             self._server.should_exit = True
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> None:
+def serve(app: ASGIApp, listener: socket.socket, metrics: EngineMetrics | None = None) -> None:
     """Run uvicorn on a bound socket until SIGTERM or SIGINT when in the main thread."""
     settle()
-    _run(Server(uvicorn_config(app)), listener)
+    server = Server(uvicorn_config(app))
+    if metrics is not None:
+        server.measure(metrics)
+    _run(server, listener)
 
 
 def settle() -> None:
@@ -145,10 +150,16 @@ class Server(uvicorn.Server):
         self._watched: tuple[Backend, EngineMetrics] | None = None
         self._drained_at: float | None = None  # the end of the time that running utterances have
         self._idle_ticks = 0
+        self._lag: TickLag | None = None
 
     def watch(self, backend: Backend, metrics: EngineMetrics) -> None:
         """From any thread, once."""
         self._watched = backend, metrics
+        self.measure(metrics)
+
+    def measure(self, metrics: EngineMetrics) -> None:
+        """Tell `metrics` how late the event loop is."""
+        self._lag = TickLag(metrics.loop_lag)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._watched and sig == signal.SIGTERM and self._drained_at is None and self._drain_s > 0:
@@ -159,6 +170,8 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
+        if self._lag is not None:
+            self._lag.tick()
         return await super().on_tick(counter) or self._lost or self._drained
 
     @property
@@ -216,9 +229,8 @@ def _voice_router(backend: Backend, metrics: EngineMetrics) -> APIRouter:
     @router.websocket("/stream")
     async def stream(websocket: WebSocket) -> None:
         if places.locked():
-            await websocket.send_denial_response(
-                JSONResponse({"code": "at_capacity", "message": f"{MAX_SOCKETS} sockets are open"}, status_code=503)
-            )
+            await websocket.accept()  # of a refused upgrade a browser learns nothing
+            await websocket.close(_TRY_AGAIN_LATER, f"at_capacity: {MAX_SOCKETS} sockets are open")
             return
         async with places:
             await StreamConnection(websocket, backend, metrics).serve()

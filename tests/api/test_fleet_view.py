@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from http_parts import NOWHERE, StartFleet, until
+from aiohttp import web
+from http_parts import NOWHERE, StartFleet, serving, until
 
 from worker.api.fleet_view import FleetView
 from worker.api.ledger import RESERVED_S, STALE_AFTER_S
@@ -179,3 +180,17 @@ async def test_it_leaves_no_task(start_fleet: StartFleet) -> None:
     await view.polled.wait()
     await view.aclose()
     assert asyncio.all_tasks() == before
+
+
+async def test_a_worker_without_descriptors_is_told_as_that() -> None:
+    async def out_of_them(_: web.Request) -> web.Response:
+        return web.json_response({"code": "no_descriptors", "message": "none left"}, status=503)
+
+    async with serving("POST", "/fleet/reserve", out_of_them) as url:
+        view = FleetView([url])
+        try:
+            view.note(url, fleet(capacity=2))
+            assert await view.reserve("a") == "no_descriptors"
+            assert view.free() == 2
+        finally:
+            await view.aclose()

@@ -171,3 +171,18 @@ async def test_when_the_socket_closes_its_utterances_are_cancelled(caller: Calle
         while backend.statistics().active:
             await asyncio.sleep(0.005)
     assert backend.statistics().cancelled_total == 1
+
+
+async def test_a_socket_too_many_is_told_to_try_again_later(
+    backend: EmbeddedBackend, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tts_plugin.server.MAX_SOCKETS", 1)
+    with serve(backend) as url:
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}/stream") as first:
+            await first.send_str(json.dumps({"type": "hello", "protocol": 1}))
+            await first.receive()
+            async with session.ws_connect(f"{url}/stream") as second:
+                assert (await asyncio.wait_for(second.receive(), 10)).type is aiohttp.WSMsgType.CLOSE
+                assert second.close_code == 1013
+            await first.ping()
+            assert not first.closed

@@ -28,8 +28,8 @@ MAX_CONNECTIONS = 32  # to one worker
 _NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError, KeyError, TypeError, ValueError, AttributeError)
 
 logger = logging.getLogger(__name__)
-Refusal = Literal["no_agents", "at_capacity"]
-Answer = Literal["given", "refused", "silent"]
+Refusal = Literal["no_agents", "at_capacity", "no_descriptors"]
+Answer = Literal["given", "refused", "no_descriptors", "silent"]
 Listener = Callable[[str, dict[str, Any] | Exception], None]  # a worker's URL; its /fleet, or why there was none
 
 
@@ -79,13 +79,13 @@ class FleetView:
             self._undecided -= 1
         answer = asking.result() if done else "silent"
         # Also a place that a worker holds must fit beside those that were given without a worker's word.
-        if answer != "refused" and self._ledger.give(room):
+        if answer in ("given", "silent") and self._ledger.give(room):
             return None
         if not done:
             self._ledger.withdrawn.add(room)
         elif answer == "given":
             await self._return(room)
-        return "at_capacity"
+        return "no_descriptors" if answer == "no_descriptors" else "at_capacity"
 
     async def release(self, url: str, room: str, action: Command, *, job_id: str | None = None) -> bool:
         """Tell the job in `room` of the worker at `url`; False when that worker has none, or does not answer.
@@ -130,6 +130,7 @@ class FleetView:
     async def _find_place(self, room: str) -> Answer:
         """At the worker with most room, else at the next. Goes on when its caller has no time left to wait."""
         silent = False
+        refused: Answer = "refused"
         for worker in sorted(self.workers(), key=lambda w: -w.free):
             answer = await self._ask_for_place(worker.url, room)
             if answer == "given":
@@ -138,8 +139,9 @@ class FleetView:
                     await self._return(room)
                 return "given"
             silent |= answer == "silent"
+            refused = answer if answer == "no_descriptors" else refused
         self._ledger.withdrawn.discard(room)
-        return "silent" if silent else "refused"
+        return "silent" if silent else refused
 
     async def _ask_for_place(self, url: str, room: str) -> Answer:
         try:
@@ -147,7 +149,9 @@ class FleetView:
             if status == 200:
                 self._ledger.note_place(url, said)
                 return "given"
-            return "refused" if status == 503 and said.get("code") else "silent"
+            if status != 503 or not said.get("code"):
+                return "silent"
+            return "no_descriptors" if said["code"] == "no_descriptors" else "refused"
         except _NO_ANSWER as error:
             logger.debug("the worker at %s holds no place: %s", url, type(error).__name__)
             return "silent"

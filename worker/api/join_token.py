@@ -145,6 +145,9 @@ _REFUSALS: dict[Refusal, Callable[[], ApiError]] = {
     "at_capacity": lambda: ApiError(
         503, "at_capacity", "All agents are on a call. Please try again in a moment.", retry_after_s=5.0
     ),
+    "no_descriptors": lambda: ApiError(
+        503, "no_descriptors", "The workers have no file descriptors left for another call.", retry_after_s=5.0
+    ),
     "no_agents": lambda: ApiError(
         503, "no_agents", "No agent is there: the worker is starting or has stopped.", retry_after_s=2.0
     ),

@@ -58,7 +58,8 @@ def run(settings: Settings) -> None:
     except (MoonshineError, LanguageModelError, EngineError) as error:
         raise SettingsError(str(error)) from None
     try:
-        serve(create_app(models), listener)
+        app = create_app(models)
+        serve(app, listener, app.state.metrics)
     finally:
         models.close()
     logging.shutdown()
@@ -81,6 +82,7 @@ def create_app(models: Models) -> FastAPI:
     """The process's app. The caller owns the models and closes them."""
     app = FastAPI(title="tts-ops models", version=__version__)
     metrics = include_routes(app, models.voice, probes=False)
+    app.state.metrics = metrics
     metrics.registry.register(ModelsCollector(models.recogniser, models.language_model))
     app.include_router(chat.create_router(models.language_model))
     _add_probes(app, models, metrics.text)
