@@ -17,9 +17,17 @@ _SECRETS = re.compile(
     r"|(?i:bearer)\s+[\w.~+/=-]{8,}"
     r"|(?i:api[_-]?(?:key|secret)|password|token)[\"']?\s*[=:]\s*[\"']?[^\s\"',}]{6,}"
     r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # e-mail
+    r"|\bcall-_[\w+-]+"  # a telephone call's room: its name holds the number that was dialled
     r"|(?<![\w.:-])(?!\d+\.\d+(?![\d.]))\+?\d(?:[ ().-]?\d){8,14}(?![\w.:-])"  # phone number, not a decimal
 )
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+    "room",  # its name: room_id says which it is
+    "participant",
+}
 _PRIVATE = ("_", "lk.pii.")  # LiveKit marks what callers say, and who they are, with lk.pii.
 
 

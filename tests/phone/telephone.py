@@ -51,15 +51,15 @@ class Telephone:
         for digit in digits:
             self.command("sndcode", digit)
             time.sleep(0.15)
-            self.command("sndcode")  # the key is let go
-            time.sleep(0.05)
+            self.command("sndcode")  # the key is let go; two of one key need a gap
+            time.sleep(0.15)
 
     def say(self, path: Path) -> float:
         """Play a wav of 8 kHz; returns when it began."""
         self.command("ausrc", f"aufile,{path}")
         return time.monotonic()
 
-    def wait_for(self, kind: str, deadline_s: float = 20.0) -> tuple[float, dict[str, Any]]:
+    def wait_for(self, kind: str, deadline_s: float = 45.0) -> tuple[float, dict[str, Any]]:
         """The first event of this type."""
         deadline = time.monotonic() + deadline_s
         while True:
