@@ -90,11 +90,11 @@ class ScriptedLlm:
 
 
 @contextmanager
-def scripted_llm() -> Iterator[ScriptedLlm]:
-    """A server on a free port of 127.0.0.1; `llm.url` is what OPENAI_BASE_URL takes."""
+def scripted_llm(host: str = "127.0.0.1") -> Iterator[ScriptedLlm]:
+    """A server on a free port of `host`; `llm.url` is what OPENAI_BASE_URL takes."""
     llm = ScriptedLlm()
     loop = asyncio.new_event_loop()
-    runner = loop.run_until_complete(_open(llm))
+    runner = loop.run_until_complete(_open(llm, host))
     thread = threading.Thread(target=loop.run_forever, name="scripted-llm", daemon=True)
     thread.start()
     try:
@@ -106,15 +106,15 @@ def scripted_llm() -> Iterator[ScriptedLlm]:
         loop.close()
 
 
-async def _open(llm: ScriptedLlm) -> web.AppRunner:
+async def _open(llm: ScriptedLlm, host: str) -> web.AppRunner:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", lambda request: _complete(llm, request))
     app.router.add_get("/v1/models", _models)
     runner = web.AppRunner(app, shutdown_timeout=1.0, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, host, 0)
     await site.start()
-    llm.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    llm.url = f"http://{host}:{runner.addresses[0][1]}/v1"
     return runner
 
 
