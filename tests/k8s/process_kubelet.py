@@ -86,9 +86,8 @@ class ProcessKubelet:
         uid = pod["metadata"]["uid"]
         known = self.pods.get(uid)
         if known is None:
-            known = self.pods[uid] = PodProcess(
-                pod, self.api, self.network, self.folder / pod["metadata"]["name"], self._guard, self.look
-            )
+            folder = self.folder / pod["metadata"]["name"].rsplit("-", 1)[-1]  # short: sockets lie below it
+            known = self.pods[uid] = PodProcess(pod, self.api, self.network, folder, self._guard, self.look)
             known.start()
         if "deletionTimestamp" in pod["metadata"]:
             known.delete(_left(pod))

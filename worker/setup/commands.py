@@ -15,6 +15,7 @@ from worker.setup import (
     environment,
     go_program,
     image,
+    kubernetes,
     livekit_server,
     livekit_sip,
     locks,
@@ -84,6 +85,11 @@ def _run(arguments: list[str]) -> int:
         case ["test-deploy"]:
             set_up("test")
             return stages.run_all((stages.DEPLOY,))
+        case ["test-k8s"]:
+            set_up("test")
+            with _alone():
+                kubernetes.ensure(print)
+            return stages.run_all((stages.K8S,))
         case ["lint"]:
             with _alone():
                 environment.ensure("test", print)
