@@ -30,8 +30,8 @@ from worker.setup.problem import Problem, from_os_error
 from worker.setup.steps import Steps
 
 USAGE = (
-    "usage: python -m worker.setup call|phone|test|test-fault|test-soak|unit|lint|setup|vibevoice|vibevoice-cpu|doctor|"
-    "lock [--upgrade]|clean"
+    "usage: python -m worker.setup call|phone|test|test-phone|test-deploy|test-k8s|test-fault|test-soak|unit|"
+    "lint|setup|vibevoice|vibevoice-cpu|doctor|lock [--upgrade]|clean"
 )
 
 
@@ -88,6 +88,7 @@ def _run(arguments: list[str]) -> int:
         case ["test-k8s"]:
             set_up("test")
             with _alone():
+                debian.ensure(print, kubernetes.DEBIAN)
                 kubernetes.ensure(print)
             return stages.run_all((stages.K8S,))
         case ["lint"]:

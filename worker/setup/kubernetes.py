@@ -1,6 +1,6 @@
 """A Kubernetes control plane for `make test-k8s`: three servers, built at a pinned version into `.tools/kubernetes`.
 
-etcd and Prometheus are Debian's packages or whatever PATH has; nothing here starts anything.
+etcd and Prometheus are Debian's, or whatever PATH has. Nothing here starts anything.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from worker.setup import go
 from worker.setup.places import TOOLS
 from worker.setup.problem import Problem
-from worker.setup.process import execute
+from worker.setup.process import Command, execute
 
 VERSION = "1.37.2"
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-ON_PATH = ("etcd", "prometheus", "ip")  # Debian: etcd-server, prometheus, iproute2
+DEBIAN = {"etcd": "etcd-server", "prometheus": "prometheus", "ip": "iproute2"}  # programs → their packages
 FOLDER = TOOLS / "kubernetes"
 BIN = FOLDER / "bin"
 _STAMP = FOLDER / "version"
@@ -35,7 +35,7 @@ def find() -> Path | None:
 def absent() -> tuple[str, ...]:
     """What the test needs and this machine lacks, by name."""
     servers = () if find() else (f"a control plane {VERSION} (`make test-k8s` builds it)",)
-    return servers + tuple(name for name in ON_PATH if shutil.which(name) is None)
+    return servers + tuple(name for name in DEBIAN if shutil.which(name) is None)
 
 
 def ensure(life: Callable[[str], None]) -> bool:
@@ -52,7 +52,7 @@ def ensure(life: Callable[[str], None]) -> bool:
         life(f"building {', '.join(SERVERS)} {VERSION}")
         packages = [f"{_MODULE}/cmd/{name}" for name in SERVERS]
         BIN.mkdir(parents=True, exist_ok=True)
-        command = [program, "build", "-p", "2", f"-ldflags={_ldflags()}", "-o", f"{BIN}/", *packages]
+        command: Command = [program, "build", "-p", "2", f"-ldflags={_ldflags()}", "-o", f"{BIN}/", *packages]
         execute("go build of Kubernetes", command, life=life, env=env, cwd=work)
     _STAMP.write_text(VERSION)
     shutil.rmtree(work, ignore_errors=True)
