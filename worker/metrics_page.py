@@ -20,8 +20,9 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
 HEAD = """# Metrics
 
 Every process has one registry and answers `GET /metrics` in Prometheus' text format; the jobs of a worker report to it
-over the fleet channel, so a call's process that is killed leaves nothing behind. No label holds what a caller said, typed or
-dialled: label values come from fixed lists. Dashboards, alerts and runbooks: [deploy/monitoring](../deploy/monitoring).
+over the fleet channel, so a call's process that is killed leaves nothing behind. No label holds what a caller said,
+typed or dialled: label values come from fixed lists. Dashboards, alerts and runbooks:
+[deploy/monitoring](../deploy/monitoring).
 This page is written by `python -m worker.metrics_page`.
 
 Counters end in `_total` where they are read; histograms have `_bucket`, `_sum` and `_count`. Names that end in

@@ -84,7 +84,5 @@ async def _accompany(
         calling = sum(one.join_s is not None and not task.done() for task, one in zip(tasks, heard, strict=True))
         peak = max(peak, calling)
         watch.look(calling)
-        progress(
-            f"{time.monotonic() - began:.0f} s: {calling} are in a call, {len(tasks) - len(pending)} are over"
-        )
+        progress(f"{time.monotonic() - began:.0f} s: {calling} are in a call, {len(tasks) - len(pending)} are over")
     return peak
