@@ -17,7 +17,7 @@ from worker.bench.scripted_llm import Reply, ScriptedLlm, scripted_llm
 from worker.bench.stack import EMBEDDED, Stack, free_ports, running_stack
 from worker.setup import livekit_server, livekit_sip
 
-MAX_CALLS = 6
+MAX_CALLS = 8
 AGENT = "phone-test"
 
 

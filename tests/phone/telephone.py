@@ -124,11 +124,6 @@ class Telephone:
         self._read(0.0)
         return "".join(str(e.get("param")) for _, e in self.events if e.get("type") == "CALL_DTMF_START")
 
-    def silent(self, seconds: float) -> bool:
-        """Nothing was audible for so long, either way."""
-        need = int(seconds * RATE_HZ)
-        return not any((np.abs(sound[-need:]) > LOUD).any() for sound in (self.heard(), self.spoken()))
-
     def _recording(self, side: str) -> np.ndarray:
         found = self.recordings(side)
         return found[-1] if found else np.zeros(0, np.float32)

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.phone, pytest.mark.timeout(180, method="signal")]
 
 def test_ten_calls_one_a_second_are_all_answered_with_sound_and_none_is_left(phone_stack, tmp_path) -> None:
     until(lambda: is_over(phone_stack), "no call is left of an earlier test")
-    heard = dial(phone_stack.line, tmp_path, calls=10, a_second=1.0, listen_s=3.0)
+    heard = dial(phone_stack.line, tmp_path, calls=10, a_second=1.0, listen_s=4.0)
     assert heard == Heard(failed=0, voices=10)
     until(lambda: is_over(phone_stack), "every room is gone and every place free")
 
