@@ -91,8 +91,8 @@ class Rig:
         path = self.folder / "values.json"
         path.write_text(json.dumps(values))
         homes = {f"HELM_{n}_HOME": str(self.folder / "helm" / n.lower()) for n in ("CACHE", "CONFIG", "DATA")}
-        command = (str(charts.HELM.find()), "upgrade", "--install", "voice-agent", str(CHART), "-n", NAMESPACE)
-        command += ("-f", str(path), "--kubeconfig", str(self.kubeconfig))
+        command = [str(charts.HELM.find()), "upgrade", "--install", "voice-agent", str(CHART), "-n", NAMESPACE]
+        command += ["-f", str(path), "--kubeconfig", str(self.kubeconfig)]
         done = subprocess.run(command, env=os.environ | homes, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -16,7 +16,6 @@ from k8s_rig import CALL_S, MAX_PODS, PODS, READY_S, Rig
 from pod_process import Stopped
 
 pytestmark = [pytest.mark.k8s, pytest.mark.timeout(300)]
-DRAINED_S = 40.0  # from the last farewell to the pod's end
 
 
 async def so(rig: Rig, is_so: Callable[[], bool], what: str, deadline_s: float = READY_S) -> float:
@@ -42,7 +41,7 @@ def drained(rig: Rig, before: int) -> list[Stopped]:
     """The pods that ended since; each in order, by itself, the engine after the worker."""
     ended = rig.kubelet.stopped[before:]
     for pod in ended:
-        assert pod.code == 0 and not pod.killed, pod
+        assert (pod.code, pod.killed) == (0, False), pod
         assert pod.order == ("worker", "engine"), pod
     return ended
 
@@ -72,18 +71,19 @@ def test_scales_up_and_down(rig: Rig, figures: list[str]) -> None:
         before, refused = len(rig.kubelet.stopped), rig.refused()
         callers = rig.callers()
         for pods in range(2, MAX_PODS + 1):  # two calls more than 70 % of what is there: one pod more
-            began = time.monotonic()
-            await callers.add(2)
-            wanted = await so(rig, lambda pods=pods: rig.wanted == pods, f"{pods} workers were wanted", 20)  # type: ignore[misc]
-            ready = await so(rig, lambda pods=pods: len(rig.ready()) == pods, f"{pods} workers were ready")  # type: ignore[misc]
-            figures.append(
-                f"{2 * pods - 2} calls: {pods} workers wanted {time.monotonic() - began - ready:.1f} s after the callers"
-                f" dialled ({wanted:.1f} s after they were greeted), ready {ready:.1f} s later"
-            )
+            dialled = time.monotonic()
+            talking = asyncio.create_task(callers.add(2))
+            wanted = await so(rig, lambda n=pods: rig.wanted == n, f"{pods} workers were wanted", 30)  # type: ignore[misc]
+            await talking
+            await so(rig, lambda n=pods: len(rig.ready()) == n, f"{pods} workers were ready")  # type: ignore[misc]
+            took = time.monotonic() - dialled
+            figures.append(f"2 calls more: {pods} workers wanted after {wanted:.1f} s, ready after {took:.1f} s")
         assert rig.refused() == refused
         await asyncio.gather(*(call.hang_up() for call in callers.calls[:2]))
-        await so(rig, lambda: rig.wanted < MAX_PODS, "fewer workers were wanted", 60)
-        await asyncio.gather(*(call.answered(2) for call in callers.calls[2:]))
+        await so(rig, lambda: rig.wanted == 2, "two workers were wanted", 60)
+        await callers.calls[2].hang_up()
+        await so(rig, lambda: rig.wanted == 1, "one worker was wanted", 60)
+        await callers.calls[3].answered(2)  # whether its worker is the one that goes or not
         await end(rig, callers)
         await one_idle_worker(rig)
         ended = drained(rig, before)
