@@ -13,6 +13,7 @@ from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.room import RoomConfiguration
 
 from worker.bench.caller import Missed, in_room
+from worker.bench.hearing import Hearing
 from worker.bench.invitation import Invitation
 from worker.dev.livekit import LiveKitKey
 
@@ -30,7 +31,8 @@ class Call:
     cut: str = ""
     greeted_s: float | None = None  # from joining to the greeting's first sound
     answers_s: list[float] = field(default_factory=list)
-    began_s: float = field(default_factory=time.monotonic)
+    asked_s: float = 0.0  # the last question
+    hearing: Hearing | None = field(default=None, repr=False)
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _greeted: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
@@ -57,14 +59,15 @@ class Call:
     async def _run(self) -> None:
         try:
             async with in_room(self._invitation()) as caller:
-                joined = time.monotonic()
+                joined, self.hearing = time.monotonic(), caller.hearing
                 self.greeted_s = await caller.heard_after(0.0, deadline_s=AGENT_S) - joined
                 agent = (await caller.agent()).sid
                 self._greeted.set()
                 await caller.quiet()
                 while not self._over.is_set():
-                    asked_s = await caller.type(f"Question number {len(self.answers_s) + 1}, please.")
-                    self.answers_s.append(await caller.heard_after(asked_s, deadline_s=ANSWER_S) - asked_s)
+                    self.asked_s = await caller.type(f"Question number {len(self.answers_s) + 1}, please.")
+                    heard_s = await caller.heard_after(self.asked_s, deadline_s=ANSWER_S)
+                    self.answers_s.append(heard_s - self.asked_s)
                     await caller.quiet(deadline_s=ANSWER_S)
                     if (now := (await caller.agent()).sid) != agent:
                         raise Missed(f"another agent is in the room: {now} in place of {agent}")

@@ -29,7 +29,7 @@ from metrics_api import GROUP, ask, metrics_api, serving_query
 from pod_network import PodNetwork
 from process_kubelet import GPU, ProcessKubelet
 
-from worker.bench.scripted_llm import Reply, scripted_llm
+from worker.bench.scripted_llm import ScriptedLlm, scripted_llm
 from worker.bench.stack import free_ports
 from worker.dev.livekit import LiveKitKey, config_body
 from worker.setup import charts, kubernetes, livekit_server
@@ -43,6 +43,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 MAX_CALLS, MAX_PODS = 2, 3
 NODES = ("gpu-1", "gpu-2", "gpu-3", "gpu-4")  # one more than workers at most: a rollout surges
 CALL_S = 600
+SHORT = "The library opens at nine in the morning."
 READY_S = 120.0
 
 
@@ -54,7 +55,7 @@ class Rig:
     kubeconfig: Path
     prometheus: str
     livekit_url: str
-    llm_url: str
+    llm: ScriptedLlm = field(repr=False)
     key: LiveKitKey
     servers: dict[str, subprocess.Popen[bytes]] = field(repr=False)
 
@@ -72,10 +73,10 @@ class Rig:
             "scaleDown": {"stabilizationSeconds": 4, "pods": 1, "periodSeconds": 4},
         }
         tolerated = [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]
-        settings = {"LLM_PROVIDER": "local", "OPENAI_BASE_URL": self.llm_url}
+        settings = {"LLM_PROVIDER": "local", "OPENAI_BASE_URL": self.llm.url}
         return {
             "livekit": {"url": self.livekit_url},
-            "settings": settings | {"STT_PROVIDER": "openai", "STT_BASE_URL": self.llm_url},
+            "settings": settings | {"STT_PROVIDER": "openai", "STT_BASE_URL": self.llm.url},
             "calls": {"maxSeconds": CALL_S, "drainTimeout": CALL_S},
             "worker": {"maxCalls": MAX_CALLS, "tolerations": tolerated, "resources": small},
             "engine": {"backend": "embedded", "gpu": {"count": 1}, "resources": small},
@@ -167,7 +168,7 @@ def running_rig() -> Iterator[Rig]:
         key = LiveKitKey.fresh()
         run("livekit", (str(livekit_server.find()),), _livekit(network, key, ports[4], ports[5]))
         llm = stack.enter_context(scripted_llm(network.gateway))
-        llm.script = lambda _: Reply("The library opens at nine in the morning.")
+        llm.answer(SHORT)
         kubelet = ProcessKubelet(api, network, folder / "pods", lambda address: rig.active(address))
         rig = Rig(
             folder,
@@ -176,7 +177,7 @@ def running_rig() -> Iterator[Rig]:
             kubeconfig,
             prometheus,
             f"ws://{network.gateway}:{ports[4]}",
-            llm.url,
+            llm,
             key,
             run.servers,
         )

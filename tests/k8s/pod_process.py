@@ -5,6 +5,7 @@ Native sidecars start before the other containers and are stopped after them, in
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ class Stopped:
     killed: bool  # SIGKILL, since its grace was over
     code: int | None
     order: tuple[str, ...]  # containers as they ended
+    at_s: float  # monotonic
 
 
 @dataclass(slots=True)
@@ -120,8 +122,6 @@ class PodProcess:
         return Container(spec, env, namespace, self.address, self.folder / spec["name"], self.guard)
 
     def _env_of(self, spec: Mapping[str, Any]) -> dict[str, str]:
-        import base64
-
         env: dict[str, str] = {"HOSTNAME": self.name}
         objects = f"/api/v1/namespaces/{self.pod['metadata']['namespace']}"
         for source in spec.get("envFrom", ()):
@@ -180,7 +180,8 @@ class PodProcess:
             sidecar.end()
             order.append(sidecar.name)
         code = self.containers[0].last_code if self.containers else None
-        self.stopped = Stopped(self.name, told, time.monotonic() - began, killed, code, tuple(order))
+        now = time.monotonic()
+        self.stopped = Stopped(self.name, told, now - began, killed, code, tuple(order), now)
 
     def _is_overdue(self) -> bool:
         return self._abandoned.is_set() or time.monotonic() >= (self._kill_at_s or 0.0)

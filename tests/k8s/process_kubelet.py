@@ -5,6 +5,7 @@ A kubelet's own limits (memory, images, volumes, security context) are not there
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -39,7 +40,9 @@ class ProcessKubelet:
 
     @property
     def stopped(self) -> list[Stopped]:
-        return [pod.stopped for pod in list(self.pods.values()) if pod.stopped]
+        """In the order in which they ended."""
+        ended = [pod.stopped for pod in list(self.pods.values()) if pod.stopped]
+        return sorted(ended, key=lambda pod: pod.at_s)
 
     @property
     def errors(self) -> list[str]:
@@ -95,7 +98,5 @@ class ProcessKubelet:
 
 def _left(pod: dict[str, Any]) -> float:
     """Seconds until the moment at which the API server wants the pod gone."""
-    import datetime
-
     at = datetime.datetime.fromisoformat(pod["metadata"]["deletionTimestamp"])
     return (at - datetime.datetime.now(datetime.UTC)).total_seconds()
