@@ -19,6 +19,7 @@ LONG = (
     "I will now tell you the long story of the old town at the river, where many people lived and worked and sang. "
     "They traded in wool and salt and glass for more than a thousand years before the railway came."
 )
+STILL_S = 6.0  # the watchdog speaks before
 pytestmark = [pytest.mark.k8s, pytest.mark.timeout(300)]
 
 
@@ -141,7 +142,11 @@ def test_eviction(rig: Rig, figures: list[str]) -> None:
 
 
 def test_engine_crash(rig: Rig, figures: list[str]) -> None:
-    """A pod's only engine dies in the middle of an answer: the kubelet starts it anew, and the answer goes on."""
+    """A pod's only engine dies in the middle of an answer, and there is no standby voice here.
+
+    The caller hears that something went wrong instead of the rest, the kubelet starts the engine anew, and the next
+    question is answered.
+    """
 
     async def go() -> None:
         await one_idle_worker(rig)
@@ -159,11 +164,13 @@ def test_engine_crash(rig: Rig, figures: list[str]) -> None:
         assert not call.cut, call.cut
         over_s = call.hearing.last_audible(before_s=call.asked_s) or 0.0
         heard, gap = call.hearing.audible_s(killed_s, over_s), call.hearing.longest_silence(killed_s, over_s)
-        assert heard > 4.0, f"of the answer only {heard:.1f} s were heard after the engine died"
+        assert heard > 1.0, "the caller was left in silence after the engine died"
+        assert gap < STILL_S, f"nothing was heard for {gap:.1f} s after the engine died"
         await so(rig, lambda: engine.restarts == restarts + 1 and engine.is_ready, "the engine was started anew", 60)
         await end(rig, callers)
         figures.append(
-            f"engine killed in mid answer: longest silence {gap:.1f} s, {heard:.1f} s of it heard after; 0 cut"
+            f"engine killed in mid answer: longest silence until the caller was told {gap:.1f} s,"
+            f" next answer after {call.answers_s[-1]:.1f} s; 0 cut"
         )
 
     asyncio.run(go())
