@@ -7,8 +7,9 @@ import worker
 
 PACKAGE = Path(worker.__file__).parent
 WALL = {"time", "time_ns"}
-STAMPS = {"call.py", "turns.py", "agent.py"}  # LiveKit's own stamps of a turn are unix times
-OTHERS = {"limits.py", "credential.py"}  # the rate's library tells its own in Retry-After; a certificate has a date
+STAMPS = {"call.py", "turns.py", "agent.py", "call_phone.py"}  # LiveKit's own stamps of a turn, a room are unix times
+# The rate's library tells its own in Retry-After; a certificate has a date; machines that share a redis share no other.
+OTHERS = {"limits.py", "credential.py", "at_once.py", "shared_answers.py", "shared_turns.py", "sound_links.py"}
 MEASURING = {"bench", "setup", "verify"}  # no part of a running service
 
 

@@ -47,7 +47,7 @@ class FleetView:
         self._ledger = Ledger(clock)
         self._held: dict[str, tuple[str, float]] = {}  # room -> worker that holds its place, until
         self._asking: set[asyncio.Task[Answer]] = set()  # bounded by DEADLINE_S for each worker
-        self._undecided = 0  # reservations that wait for a worker's word
+        self._undecided: set[str] = set()  # rooms that wait for a worker's word
         self._task: asyncio.Task[None] | None = None
         self.on_answer: Listener | None = None  # the watcher's ear
         self.polled = asyncio.Event()
@@ -67,16 +67,16 @@ class FleetView:
         """Hold a place for `room`; within about RESERVE_S the reason when there is none."""
         if not self.workers():
             return "no_agents"
-        if self.free() <= self._undecided:  # those before it will have what there is: a crowd is refused at once
+        if self.free() <= self._before_it():  # a crowd is refused at once
             return "at_capacity"
         asking = asyncio.create_task(self._find_place(room), name="place-for-a-call")
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
-        self._undecided += 1
+        self._undecided.add(room)
         try:
             done, _ = await asyncio.wait({asking}, timeout=RESERVE_S)
         finally:
-            self._undecided -= 1
+            self._undecided.discard(room)
         answer = asking.result() if done else "silent"
         # Also a place that a worker holds must fit beside those that were given without a worker's word.
         if answer in ("given", "silent") and self._ledger.give(room):
@@ -86,6 +86,11 @@ class FleetView:
         elif answer == "given":
             await self._return(room)
         return "no_descriptors" if answer == "no_descriptors" else "at_capacity"
+
+    def _before_it(self) -> int:
+        """Places that those who asked before will have; one that a worker has told of is counted by `free` already."""
+        told: frozenset[str] = frozenset().union(*(worker.reserved for worker in self.workers()))
+        return len(self._undecided - told)
 
     async def release(self, url: str, room: str, action: Command, *, job_id: str | None = None) -> bool:
         """Tell the job in `room` of the worker at `url`; False when that worker has none, or does not answer.
