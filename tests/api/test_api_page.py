@@ -9,7 +9,7 @@ from pathlib import Path
 
 import playwright
 import pytest
-from http_parts import Engine, Service, Start
+from http_parts import Engine, Service, Start, StartFleet
 from pydantic import BaseModel
 from sound_parts import seconds_of
 
@@ -53,15 +53,21 @@ async def test_the_examples_run(
     engine: Engine,
     scripted: ScriptedLlm,
     models_url: str,
+    start_fleet: StartFleet,
     tmp_path: Path,
 ) -> None:
     runs = {"sh": ["sh", "-ec"], "python": [sys.executable, "-c"], "js": [str(NODE), "--input-type=module", "-e"]}
-    service = await start(engine_url=engine.url, openai_base_url=scripted.url, models_url=models_url)
+    fleet = await start_fleet()
+    service = await start(
+        engine_url=engine.url, openai_base_url=scripted.url, models_url=models_url, worker_urls=(fleet.url,)
+    )
     scripted.answer("Good morning to you too.")
     said = [await ran([*runs[language], at(service, code)], tmp_path) for code in examples(page, language)]
     match language:
         case "sh":
-            assert '"heart"' in said[-1]
+            assert '"heart"' in said[3]
+            assert '"participant_token"' in said[4]
+            assert "voice_http_requests_total" in said[5]
             names = ("hello.mp3", "answer.mp3", "speech.mp3")
             assert all(seconds_of((tmp_path / name).read_bytes()) > 0.5 for name in names)
             assert "hello" in said[2].lower()
@@ -71,11 +77,18 @@ async def test_the_examples_run(
             assert (tmp_path / "streamed.pcm").stat().st_size > 24_000
             assert "hello" in said[3].lower()
             assert "'tts-1'" in said[3]
+            assert "'heart'" in said[4]
+            assert said[5] == "['participant_name', 'participant_token', 'room_name', 'server_url']\n"
+            assert said[6].splitlines()[1:] == ["/livez ok", "/readyz ok"]
         case "js":
             assert int(said[0].split()[1]) > 20_000
             assert said[1] == "200 Good morning to you too.\n"
             assert int(said[2].removeprefix("done ")) > 24_000
             assert said[3].lower().startswith("200 hello")
+            assert "heart" in said[4]
+            assert said[5].startswith("201 ws://")
+            assert said[5].endswith(" 3\n")
+            assert said[6] == "/livez 200\n/readyz 200\n/metrics 200\n"
 
 
 @pytest.mark.parametrize("model", [SynthesizeRequest, ChatRequest, SpeechRequest, TranscriptionRequest])
