@@ -28,6 +28,7 @@ async def test_every_answer_is_one_that_the_description_names(
     start_fleet: StartFleet,
     start_engine: Callable[..., Engine],
     scripted: ScriptedLlm,
+    models_url: str,
     tmp_path: Path,
     build_dir: Path,
 ) -> None:
@@ -39,6 +40,7 @@ async def test_every_answer_is_one_that_the_description_names(
     service = await start(
         engine_url=start_engine().url,
         openai_base_url=scripted.url,
+        models_url=models_url,
         worker_urls=(fleet.url,),
         api_keys_file=keys,
         open_on_loopback=False,

@@ -101,6 +101,7 @@ async def test_requests_do_not_wait_for_those_before(start: Start, start_engine:
         ([], 0, "2 requests"),
         (["--fail-over", "first_byte.p99=0.000001"], 1, "first_byte.p99 is"),
         (["--fail-over", "speed"], 2, "--fail-over is 'speed'"),
+        (["--fail-over", "speed=1"], 2, "there is no figure"),
         (["--url", "ftp://x"], 2, "begins with http"),
     ],
 )

@@ -23,6 +23,8 @@ SPREADS = ("first_byte", "audible", "lateness", "gap", "refusal", "late_start")
 def run(wanted: Wanted, *, out: Path | None, bounds: Sequence[str] = ()) -> int:
     """0: every figure is within its bound and nothing failed. Raises SettingsError for options that make no sense."""
     limits = [_bound(text) for text in bounds]
+    for name, _ in limits:
+        _check(name)
     if urlsplit(wanted.url).scheme not in ("http", "https"):
         raise SettingsError(f"--url is {wanted.url!r}; it begins with http:// or https://")
     here = machine.describe()
@@ -89,11 +91,17 @@ def _bound(text: str) -> tuple[str, float]:
     return match[1], float(match[2])
 
 
-def _over(made: Summary, name: str, limit: float) -> bool:
+def _check(name: str) -> None:
+    """SettingsError for a figure that there is not, before anything is asked."""
+    nothing = Run(Wanted("", 1, 1), (), 1, 0, 0, ())
     try:
-        value = made.value(name)
+        summary(nothing).value(name)
     except ValueError as error:
         raise SettingsError(f"--fail-over: {error}") from None
+
+
+def _over(made: Summary, name: str, limit: float) -> bool:
+    value = made.value(name)
     return value is None or operator.gt(value, limit)
 
 
