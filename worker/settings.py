@@ -16,7 +16,6 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from tts_plugin.engine.config import BackendName, EngineConfig, SolverChoice
 from worker.settings_http import HttpSettings, SettingsError
 from worker.settings_phone import PhoneSettings
-from worker.settings_records import RecordSettings
 
 LlmProvider = Literal["anthropic", "openai", "local", "embedded"]
 LlmChoice = Literal["auto", "anthropic", "openai", "local", "embedded"]
@@ -33,7 +32,7 @@ __all__ = ["Settings", "SettingsError"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Settings(HttpSettings, PhoneSettings, RecordSettings):
+class Settings(HttpSettings, PhoneSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     # Voice

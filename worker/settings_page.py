@@ -12,10 +12,9 @@ from pydantic_settings import BaseSettings
 from worker.settings import Settings
 from worker.settings_http import HttpSettings
 from worker.settings_phone import PhoneSettings
-from worker.settings_records import RecordSettings
 
 ROOT = Path(__file__).resolve().parent.parent
-_PARTS: tuple[type[BaseSettings], ...] = (HttpSettings, PhoneSettings, RecordSettings)
+_PARTS: tuple[type[BaseSettings], ...] = (HttpSettings, PhoneSettings)
 _HIDDEN = {"fleet_socket"}  # set by the worker for its own jobs
 
 _HEAD = """# Settings
@@ -47,7 +46,7 @@ def env_example() -> str:
 
 
 def _fields() -> list[tuple[str, FieldInfo]]:
-    """Those of the HTTP service, the phone and the records last."""
+    """Those of the HTTP service, and the phone last."""
     fields = [(name, field) for name, field in Settings.model_fields.items() if name not in _HIDDEN]
     return sorted(
         fields, key=lambda item: next((i for i, part in enumerate(_PARTS, 1) if item[0] in part.model_fields), 0)
