@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable
 
@@ -13,6 +12,7 @@ from prometheus_client.registry import Collector
 from tts_plugin.engine.backend import Backend, Emit, Event, Refused, Utterance
 from tts_plugin.engine.delays import EDGES_S
 from tts_plugin.gpu import utilisation_percent
+from tts_plugin.loop_state import tasks_now
 from tts_plugin.protocol import Done, Failed, Say
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,7 +51,7 @@ class EngineMetrics:
             registry=self.registry,
         )
         tasks = Gauge("tts_tasks", "Tasks of the server's event loop.", registry=self.registry)
-        tasks.set_function(_tasks_now)
+        tasks.set_function(tasks_now)
         self.registry.register(_BackendCollector(backend))
 
     def admit(self, say: Say, emit: Emit) -> Utterance:
@@ -86,13 +86,6 @@ class EngineMetrics:
         self._requests.labels("cancelled" if event.cancelled else "done").inc()
         if event.stats.ttfa_s is not None:
             self._first_audio.observe(event.stats.ttfa_s)
-
-
-def _tasks_now() -> int:
-    try:
-        return len(asyncio.all_tasks())
-    except RuntimeError:  # no loop runs here
-        return 0
 
 
 class _BackendCollector(Collector):

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -30,11 +29,12 @@ from tts_plugin.engine.config import EngineConfig
 from tts_plugin.engine.create import EngineError, open_backend
 from tts_plugin.gate import Gate
 from tts_plugin.health import probe_router
+from tts_plugin.loop_state import TickLag
 from tts_plugin.metrics import CONTENT_TYPE, EngineMetrics
 from tts_plugin.protocol import MAX_MESSAGE_BYTES
+from tts_plugin.settle import settle
 from tts_plugin.stream import StreamConnection
 from tts_plugin.synthesize import invalid, synthesize_router
-from tts_plugin.tick_lag import TickLag
 
 logger = logging.getLogger(__name__)
 
@@ -126,12 +126,6 @@ def serve(app: ASGIApp, listener: socket.socket, metrics: EngineMetrics | None =
     if metrics is not None:
         server.measure(metrics)
     _run(server, listener)
-
-
-def settle() -> None:
-    """Takes what is there for good out of the garbage collection, which else stops every voice to look through it."""
-    gc.collect()
-    gc.freeze()
 
 
 def _run(server: uvicorn.Server, listener: socket.socket) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import logging
 import ssl
@@ -13,6 +12,7 @@ import numpy as np
 from livekit.agents import JobContext, JobProcess, tokenize
 from livekit.plugins import silero
 
+from tts_plugin.settle import settle
 from worker import agent_file, logs, providers
 from worker.agent_file import AgentFile
 from worker.call import Call
@@ -49,8 +49,7 @@ def prepare_process(process: JobProcess) -> None:
     process.userdata["chain"] = providers.build_chain(settings, conversation=process.userdata["conversation"])
     file, _ = _agent_file(settings)
     process.userdata["clip_maker"] = _clip_maker(settings, file)
-    gc.collect()
-    gc.freeze()  # a full collection would look through all of this in the middle of a call: 0.1 s of a stopped loop
+    settle()
 
 
 async def answer_call(ctx: JobContext) -> None:

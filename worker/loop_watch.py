@@ -18,14 +18,6 @@ BLOCKED_LOOKS = 10  # looks, not seconds: where the machine stands still, the lo
 log = logging.getLogger(__name__)
 
 
-def tasks_now() -> int:
-    """Tasks of the running loop; 0 where none runs."""
-    try:
-        return len(asyncio.all_tasks())
-    except RuntimeError:
-        return 0
-
-
 class LoopLag:
     """Measures in its own loop. `report(longest_s)` gets the longest delay of a turn of each REPORT_S."""
 

@@ -16,8 +16,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from tts_plugin.loop_state import tasks_now
 from worker.admission import Admission
-from worker.loop_watch import tasks_now
 from worker.phone.metrics import PhoneMetrics
 from worker.turns import Stamp
 

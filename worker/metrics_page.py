@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +43,15 @@ SOMETIMES = (  # not of the embedded voice, or not without a card
 
 def page() -> str:
     """The whole page."""
-    parts = (
-        ("Engine", "ENGINE_PORT 8001, each `tts-ops engine`", engine_registry()),
-        ("Models", "MODELS_PORT 8002: those of the engine, for the standby voice, and", models_registry()),
-        ("Worker", "METRICS_PORT 9090, jobs included", worker_registry()),
-        (
-            "HTTP service",
-            "HTTP_PORT 8080, the watcher included; asks for a key from other machines",
-            HttpMetrics().registry,
-        ),
-    )
-    tables = [
-        f"\n## {title}: {where}\n\n{table(registry, SOMETIMES if title == 'Engine' else ())}"
-        for title, where, registry in parts
-    ]
-    return HEAD + "".join(tables)
+    service = "HTTP_PORT 8080, the watcher included; asks for a key from other machines"
+    with engine_registry() as engine:
+        parts = (
+            ("Engine: ENGINE_PORT 8001, each `tts-ops engine`", table(engine, SOMETIMES)),
+            ("Models: MODELS_PORT 8002: those of the engine, for the standby voice, and", table(models_registry())),
+            ("Worker: METRICS_PORT 9090, jobs included", table(worker_registry())),
+            (f"HTTP service: {service}", table(HttpMetrics().registry)),
+        )
+    return HEAD + "".join(f"\n## {title}\n\n{rows}" for title, rows in parts)
 
 
 def table(registry: CollectorRegistry, sometimes: Iterable[Row] = ()) -> str:
@@ -84,11 +79,13 @@ def worker_registry() -> CollectorRegistry:
     return metrics.registry
 
 
-def engine_registry() -> CollectorRegistry:
+@contextmanager
+def engine_registry() -> Iterator[CollectorRegistry]:
     """With an engine that speaks, so that what is read from it is there."""
     from tts_plugin.engine.create import open_backend
 
-    return EngineMetrics(open_backend(EngineConfig(backend="embedded"))).registry
+    with closing(open_backend(EngineConfig(backend="embedded"))) as backend:
+        yield EngineMetrics(backend).registry
 
 
 def models_registry() -> CollectorRegistry:

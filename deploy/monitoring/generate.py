@@ -1,4 +1,4 @@
-"""Writes deploy/monitoring/dashboards/*.json from boards.py: python deploy/monitoring/generate.py"""
+"""Writes deploy/monitoring/dashboards/*.json from boards/: python deploy/monitoring/generate.py"""
 
 from __future__ import annotations
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
-from http_parts import Engine, Service, Start, settings_for_test, until
+from http_parts import Engine, Service, Start, settings_for_test
 from redis.asyncio import from_url
 
 from worker.api import at_once, shared_answers
@@ -22,21 +21,6 @@ from worker.bench.scripted_llm import ScriptedLlm
 from worker.keys import KeyFile
 
 HELLO = "Hello, this is a short sentence."
-
-
-@pytest.fixture
-async def redis_url(missing: Callable[[str], NoReturn], tmp_path: Path) -> AsyncIterator[str]:
-    """A unix socket: no port, so that nobody takes it in between."""
-    program = shutil.which("redis-server") or missing("redis-server")
-    path = tmp_path / "redis.sock"
-    arguments = ("--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path))
-    process = await asyncio.create_subprocess_exec(program, *arguments, stdout=asyncio.subprocess.DEVNULL)
-    try:
-        await until(path.exists, within_s=20)
-        yield f"unix://{path}"
-    finally:
-        process.kill()
-        await process.wait()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from worker import cli
-from worker.phone.outbound import _BY_STATUS, CODES
+from worker.phone.outbound import BY_STATUS, CODES
 from worker.settings import Settings
 
 
@@ -36,8 +36,8 @@ def test_its_exit_codes_are_those_of_a_call(page: str) -> None:
     assert {int(code) for code, _ in rows} == {*CODES.values(), 1}
     for code, told in rows:
         for status in map(int, re.findall(r"\b\d{3}\b", told)):
-            if status in _BY_STATUS:
-                assert CODES[_BY_STATUS[status]] == int(code), status
+            if status in BY_STATUS:
+                assert CODES[BY_STATUS[status]] == int(code), status
 
 
 def test_its_links_lead_somewhere(page: str, root: Path) -> None:

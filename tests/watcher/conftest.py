@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shutil
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -19,24 +16,6 @@ from livekit_people import KEY
 
 from worker.dev.livekit import server_environment
 from worker.setup import livekit_server
-
-
-@pytest.fixture
-async def redis_url(missing: Callable[[str], NoReturn], tmp_path: Path) -> AsyncIterator[str]:
-    """A unix socket: no port, so that nobody takes it in between."""
-    program = shutil.which("redis-server") or missing("redis-server")
-    path = tmp_path / "redis.sock"
-    arguments = ("--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path))
-    process = await asyncio.create_subprocess_exec(program, *arguments, stdout=asyncio.subprocess.DEVNULL)
-    try:
-        async with asyncio.timeout(20):
-            while not path.exists():
-                await asyncio.sleep(0.02)
-        yield f"unix://{path}"
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 @pytest.fixture(scope="module")

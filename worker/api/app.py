@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import signal
 import socket
@@ -17,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 import tts_plugin
 from tts_plugin.client import EngineClient
+from tts_plugin.settle import settle
 from worker.api import (
     chat,
     errors,
@@ -182,9 +182,7 @@ def run(settings: Settings, create: Callable[[Settings], FastAPI] = create_app) 
     serving = server(settings, create)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after a clean end
-    # What is there for good is not looked through again: a full collection stopped every stream for 130 ms.
-    gc.collect()
-    gc.freeze()
+    settle()
     logger.info("listening on http://%s:%d", settings.host, settings.http_port)
     serving.run(sockets=[listener])
 

@@ -44,15 +44,15 @@ async def offer(wanted: Wanted, progress: Callable[[str], None] = lambda _: None
     manner = Manner(wanted.duration_s, wanted.talk, questions, interrupt_every=wanted.interrupt_every)
     plan = [wanted.ramp_s * number / wanted.rooms for number in range(wanted.rooms)]
     heard = [Heard(at_s) for at_s in plan]
-    with Watch() as watch:
-        cpu, began = psutil.Process().cpu_times(), time.monotonic()
-        tasks = [
-            asyncio.create_task(_when_due(wanted.url, began + one.due_s, manner, one), name=f"caller-{number}")
-            for number, one in enumerate(heard)
-        ]
-        peak = await _accompany(tasks, heard, wanted, began, watch, progress)
-        took_s, now = time.monotonic() - began, psutil.Process().cpu_times()
-        footprint = watch.result()
+    watch = await asyncio.to_thread(Watch)
+    cpu, began = psutil.Process().cpu_times(), time.monotonic()
+    tasks = [
+        asyncio.create_task(_when_due(wanted.url, began + one.due_s, manner, one), name=f"caller-{number}")
+        for number, one in enumerate(heard)
+    ]
+    peak = await _accompany(tasks, heard, wanted, began, watch, progress)
+    took_s, now = time.monotonic() - began, psutil.Process().cpu_times()
+    footprint = await asyncio.to_thread(watch.result)
     cores = (now.user + now.system - cpu.user - cpu.system) / took_s
     return Run(wanted, tuple(heard), took_s, peak, footprint, cores)
 
@@ -83,6 +83,6 @@ async def _accompany(
         await asyncio.wait(pending, timeout=PROGRESS_S)
         calling = sum(one.join_s is not None and not task.done() for task, one in zip(tasks, heard, strict=True))
         peak = max(peak, calling)
-        watch.look(calling)
+        await asyncio.to_thread(watch.look, calling)  # the callers' microphones go on meanwhile
         progress(f"{time.monotonic() - began:.0f} s: {calling} are in a call, {len(tasks) - len(pending)} are over")
     return peak

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
+from dataclasses import dataclass
 
 import psutil
 
@@ -28,24 +26,14 @@ class Footprint:
     worker_mb_per_call: float | None
 
 
-@dataclass(slots=True)
 class Watch:
-    _before_mb: float = 0.0
-    _worker_before_mb: float = 0.0
-    _cpu_before_s: float = 0.0
-    _began_s: float = 0.0
-    _looks: list[tuple[int, float, float]] = field(default_factory=list)  # calls, MB, MB of workers and jobs
-    _last_cpu_s: float = 0.0
+    """Begins when it is made. A look reads every process's memory: tens of milliseconds, never on a loop."""
 
-    def __enter__(self) -> Self:
+    def __init__(self) -> None:
         self._began_s = time.monotonic()
         self._before_mb, self._worker_before_mb, self._cpu_before_s = _sums()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
+        self._last_cpu_s = self._cpu_before_s
+        self._looks: list[tuple[int, float, float]] = []  # calls, MB, MB of workers and jobs
 
     def look(self, calls: int) -> None:
         memory_mb, worker_mb, self._last_cpu_s = _sums()

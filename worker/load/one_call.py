@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,35 +47,33 @@ class Manner:
     answer_limit_s: float = 6.0  # a longer answer is broken off: it adds nothing
 
 
-async def call(
-    url: str, due_at: float, manner: Manner, heard: Heard, clock: Callable[[], float] = time.monotonic
-) -> None:
+async def call(url: str, due_at: float, manner: Manner, heard: Heard) -> None:
     """Fills `heard`; never raises but for its own cancellation."""
-    began = clock()
+    began = time.monotonic()
     try:
         invitation: Invitation = await invite(url)
         async with in_room(invitation) as caller:
-            heard.join_s = clock() - due_at
-            joined = clock()
+            heard.join_s = time.monotonic() - due_at
+            joined = time.monotonic()
             try:
                 heard.agent_s = await caller.greeted(deadline_s=ANSWER_S) - joined
             except Missed as error:
                 heard.outcome, heard.reason = "no_agent", str(error)
                 return
-            await _talk(caller, manner, heard, joined + manner.duration_s, clock)
+            await _talk(caller, manner, heard, joined + manner.duration_s)
             await _count(caller, heard)
-            heard.talked_s = clock() - joined
+            heard.talked_s = time.monotonic() - joined
     except Refused as refused:
-        heard.outcome, heard.reason, heard.refusal_s = "refused", refused.code, clock() - began
+        heard.outcome, heard.reason, heard.refusal_s = "refused", refused.code, time.monotonic() - began
     except Missed as error:
         heard.outcome, heard.reason = "no_answer", str(error)
     except Exception as error:  # outermost: one caller's trouble is a figure, not the end of the run
         heard.outcome, heard.reason = type(error).__name__, str(error)[:200]
 
 
-async def _talk(caller: Caller, manner: Manner, heard: Heard, until: float, clock: Callable[[], float]) -> None:
+async def _talk(caller: Caller, manner: Manner, heard: Heard, until: float) -> None:
     turn = 0
-    while clock() < until and caller.ended is None:
+    while time.monotonic() < until and caller.ended is None:
         turn += 1
         if manner.talk == "speech":
             asked_s = (await caller.say(manner.questions[turn % len(manner.questions)].pcm)).last_s
@@ -85,8 +82,8 @@ async def _talk(caller: Caller, manner: Manner, heard: Heard, until: float, cloc
         first_s = await caller.heard_after(asked_s, deadline_s=ANSWER_S)
         heard.answers_s.append(first_s - asked_s)
         await _hear_out(caller, manner, heard, turn)
-        heard.audio_s += caller.hearing.audible_s(first_s - 0.01, clock())
-        await asyncio.sleep(min(THINK_S, max(0.0, until - clock())))
+        heard.audio_s += caller.hearing.audible_s(first_s - 0.01, time.monotonic())
+        await asyncio.sleep(min(THINK_S, max(0.0, until - time.monotonic())))
     if caller.ended is not None:
         heard.outcome, heard.reason = "cut", caller.ended
 

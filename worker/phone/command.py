@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from livekit.protocol.sip import SIPDispatchRuleInfo, SIPInboundTrunkInfo
 
@@ -55,7 +55,7 @@ async def _show(settings: Settings) -> int:
     for one in there:
         kind = "inbound trunk" if isinstance(one, SIPInboundTrunkInfo) else "outbound trunk"
         kind = "dispatch rule" if isinstance(one, SIPDispatchRuleInfo) else kind
-        _say(f"{trunks._id(one)}  {kind}  {getattr(one, 'name', '') or '(no name)'}")
+        _say(f"{trunks.id_of(one)}  {kind}  {getattr(one, 'name', '') or '(no name)'}")
         for line in trunks.describe(one):
             _say(f"    {line}")
     return 0
@@ -79,9 +79,9 @@ def _agrees() -> bool:
     return input("Do it? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _told(do: object) -> int:
+def _told(do: Callable[[], int]) -> int:
     try:
-        return do()  # type: ignore[operator,no-any-return]
+        return do()
     except PhoneError as error:
         print(f"tts-ops phone: {error}", file=sys.stderr)  # noqa: T201
         return 1

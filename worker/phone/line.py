@@ -1,6 +1,6 @@
 """The telephone at the other end of a call, as livekit-sip shows it: a participant whose attributes tell its state.
 
-Who calls is not asked for here: `number` gives what the bridge lets through, which by default is nothing.
+Who calls is not asked for here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 
 from livekit import rtc
 
-from worker.phone.attributes import HUMAN, NUMBER, RULE, STATUS
+from worker.phone.attributes import HUMAN, RULE, STATUS
 
 ACTIVE = ("active", "automation")
 LOOK_S = 0.05
@@ -47,11 +47,6 @@ class PhoneLine:
     @property
     def attributes(self) -> Mapping[str, str]:
         return self._participant.attributes
-
-    @property
-    def number(self) -> str | None:
-        """Of the other side; None where the dispatch rule hides it."""
-        return self.attributes.get(NUMBER) or None
 
     @property
     def is_active(self) -> bool:

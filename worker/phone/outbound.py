@@ -24,7 +24,7 @@ AGENT_S = 15.0
 LOOK_S = 0.2
 IDENTITY = "callee"
 Result = Literal["answered", "busy", "no_answer", "declined", "unknown_number", "refused", "unreachable", "no_agent"]
-_BY_STATUS: dict[int, Result] = {
+BY_STATUS: dict[int, Result] = {
     401: "refused",
     403: "refused",
     404: "unknown_number",
@@ -123,8 +123,8 @@ def result_of(error: Exception) -> tuple[Result, int | None]:
     given = error.metadata.get("sip_status_code", "")
     status = int(given) if given.isdigit() else None
     if status is not None:
-        known: Result = "unreachable" if status >= 500 and status not in _BY_STATUS else "refused"
-        return _BY_STATUS.get(status, known), status
+        known: Result = "unreachable" if status >= 500 and status not in BY_STATUS else "refused"
+        return BY_STATUS.get(status, known), status
     return ("no_answer" if error.code == "deadline_exceeded" else "unreachable"), None
 
 

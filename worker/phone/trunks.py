@@ -109,15 +109,15 @@ def steps(want: Wanted, there: Sequence[Message]) -> list[Step]:
     for name, should in want.all():
         ours = [one for one in there if getattr(one, "name", "") == name]
         for surplus in ours[1:] if should is not None else ours:
-            made.append(Step("-", name, (), _id(surplus)))
+            made.append(Step("-", name, (), id_of(surplus)))
         if should is None:
             continue
         if not ours:
             made.append(Step("+", name, describe(should)))
         elif changed := (*_difference(ours[0], should), *_other_trunk(ours[0], made)):
-            made.append(Step("~", name, changed, _id(ours[0])))
+            made.append(Step("~", name, changed, id_of(ours[0])))
         else:
-            made.append(Step("=", name, (), _id(ours[0])))
+            made.append(Step("=", name, (), id_of(ours[0])))
     return made
 
 
@@ -169,7 +169,8 @@ def _mark(settings: Settings, password: str) -> str:
     return hmac.new(secret.encode(), password.encode(), hashlib.sha256).hexdigest()[:16] if password else ""
 
 
-def _id(one: Message) -> str:
+def id_of(one: Message) -> str:
+    """LiveKit's id of a trunk or rule; empty before it is made."""
     return next((str(getattr(one, name)) for name in _IDS if getattr(one, name, "")), "")
 
 

@@ -1,12 +1,21 @@
-"""How late an event loop is, by a tick that should come every TICK_S seconds. It is told of each tick."""
+"""What an event loop tells of itself: how many tasks it has, and how late its ticks are. It is told of each tick."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
 TICK_S = 0.1  # uvicorn's
 REPORT_S = 5.0
+
+
+def tasks_now() -> int:
+    """Tasks of the running loop; 0 where none runs."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0
 
 
 class TickLag:

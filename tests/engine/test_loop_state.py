@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tts_plugin.tick_lag import TickLag
+from tts_plugin.loop_state import TickLag
 
 
 def test_the_longest_delay_of_each_five_seconds_is_told() -> None:
